@@ -1,0 +1,3 @@
+//! Kafka's bytes and their meaning, and the connection to a cluster. Nothing here knows of replication.
+
+pub mod records;

@@ -1,0 +1,95 @@
+//! CRC-32C, and moving a CRC over bytes without reading them.
+//!
+//! CRC-32C is affine over GF(2) for a fixed length: `crc(a) ^ crc(b) = L(a ^ b)`, where `L` is the same
+//! division with initial value 0 and no final inversion. Appending `n` zero bytes multiplies `L` by
+//! `x^(8n) mod P`. So a change confined to the head of a message changes its CRC by a value that depends
+//! on the changed bytes and on the *length* of the rest, never on the content of the rest.
+
+/// Castagnoli polynomial, bits reflected.
+const POLYNOMIAL: u32 = 0x82F6_3B78;
+/// `x^0` in the reflected representation (bit 31).
+const ONE: u32 = 0x8000_0000;
+/// `x^8` in the reflected representation.
+const X8: u32 = 0x0080_0000;
+
+/// `POWERS[k][d]` is `x^(8 * d * 256^k) mod P`: a length is split into base-256 digits, one look-up each.
+static POWERS: [[u32; 256]; 4] = powers();
+
+/// CRC-32C of `bytes` (initial value and final inversion as in RFC 3720, and as Kafka stores it).
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    ::crc32c::crc32c(bytes)
+}
+
+/// The linear part `L(bytes)`: initial value 0, no final inversion.
+pub fn linear(bytes: &[u8]) -> u32 {
+    !::crc32c::crc32c_append(!0, bytes)
+}
+
+/// `crc * x^(8 * zero_bytes) mod P`: what [`linear`] would return had `zero_bytes` zero bytes followed.
+///
+/// At most four multiplications, whatever the length.
+pub fn shift(crc: u32, zero_bytes: u32) -> u32 {
+    let mut shifted = crc;
+    for (digit, powers) in zero_bytes.to_le_bytes().into_iter().zip(&POWERS) {
+        if digit != 0
+            && let Some(&power) = powers.get(usize::from(digit))
+        {
+            shifted = multiply(shifted, power);
+        }
+    }
+    shifted
+}
+
+/// `a * b mod P` in the reflected representation.
+const fn multiply(mut a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    while b != 0 {
+        // Branch-free: the bits of a CRC are as good as random, a branch on them is mispredicted half the time.
+        product ^= a & 0u32.wrapping_sub(b >> 31);
+        a = (a >> 1) ^ (POLYNOMIAL & 0u32.wrapping_sub(a & 1));
+        b <<= 1;
+    }
+    product
+}
+
+const fn powers() -> [[u32; 256]; 4] {
+    let mut table = [[ONE; 256]; 4];
+    let mut base = X8;
+    let mut k = 0;
+    while k < 4 {
+        let mut digit = 1;
+        while digit < 256 {
+            table[k][digit] = multiply(table[k][digit - 1], base);
+            digit += 1;
+        }
+        base = multiply(table[k][255], base);
+        k += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn published_check_value() {
+        assert_eq!(crc32c(b"123456789"), 0xE306_9283);
+    }
+
+    proptest! {
+        #[test]
+        fn shifting_equals_appending_zero_bytes(head in proptest::collection::vec(any::<u8>(), 0..64), zeros in 0usize..70_000) {
+            let mut long = head.clone();
+            long.resize(head.len() + zeros, 0);
+            prop_assert_eq!(shift(linear(&head), u32::try_from(zeros).unwrap()), linear(&long));
+        }
+    }
+
+    #[test]
+    fn shifting_composes_over_lengths_too_long_to_materialise() {
+        let crc = 0xDEAD_BEEF;
+        assert_eq!(shift(shift(crc, 0x0123_4567), 0x7654_3210), shift(crc, 0x0123_4567 + 0x7654_3210));
+    }
+}
