@@ -3,3 +3,9 @@
 
 pub mod crc;
 pub mod header;
+pub mod patch;
+pub mod walk;
+
+pub use header::{Attributes, BatchHeader, HEADER_BYTES};
+pub use patch::ProducerStamp;
+pub use walk::{Batch, Entry, Walker};

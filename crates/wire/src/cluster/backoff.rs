@@ -1,0 +1,60 @@
+//! Growing pauses between attempts, with jitter so that many clients do not knock in step.
+
+use std::time::Duration;
+
+/// Exponential backoff: doubles from `first` to `last`, each pause reduced by up to a half at random.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    first: Duration,
+    last: Duration,
+    attempts: u32,
+    random: u64,
+}
+
+impl Backoff {
+    /// A fresh backoff; `seed` decides the jitter.
+    pub fn new(first: Duration, last: Duration, seed: u64) -> Self {
+        Self { first, last, attempts: 0, random: seed | 1 }
+    }
+
+    /// The next pause.
+    pub fn pause(&mut self) -> Duration {
+        let full = self.first.saturating_mul(1 << self.attempts.min(20)).min(self.last);
+        self.attempts = self.attempts.saturating_add(1);
+        // xorshift64: jitter needs no better randomness.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let thousandths = u32::try_from(self.random % 500).unwrap_or(0);
+        full - full * thousandths / 1000
+    }
+
+    /// Attempts since the last success.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// After a success.
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_limit_and_start_over() {
+        let (first, last) = (Duration::from_millis(10), Duration::from_secs(1));
+        let mut backoff = Backoff::new(first, last, 7);
+        let mut full = first;
+        for _ in 0..50 {
+            let pause = backoff.pause();
+            assert!(pause <= full && pause >= full / 2, "{pause:?} of {full:?}");
+            full = (full * 2).min(last);
+        }
+        backoff.reset();
+        assert!(backoff.pause() <= first);
+    }
+}

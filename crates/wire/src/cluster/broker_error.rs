@@ -1,0 +1,137 @@
+//! Kafka's error codes: their names, and what each means for a replicator.
+
+use std::fmt;
+
+/// A Kafka error code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BrokerError(pub i16);
+
+/// What to do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// No error.
+    None,
+    /// Passing; the same request may succeed later.
+    Retry,
+    /// The leader or the topic is elsewhere or not there yet: ask for metadata, then retry.
+    Refresh,
+    /// The log and our sequence numbers disagree: look at the log, then go on.
+    Sequence,
+    /// Another producer epoch has taken over.
+    Fenced,
+    /// The offset is not in the log.
+    OutOfRange,
+    /// The batch does not match its checksum.
+    Corrupt,
+    /// The batch is larger than the topic or segment takes.
+    TooLarge,
+    /// We may not do that.
+    Denied,
+    /// Repeating the request cannot help.
+    Fatal,
+}
+
+use ErrorClass::{Corrupt, Denied, Fatal, Fenced, OutOfRange, Refresh, Retry, Sequence, TooLarge};
+
+/// One row per code (`org.apache.kafka.common.protocol.Errors`); unlisted codes are fatal.
+const TABLE: &[(i16, &str, ErrorClass)] = &[
+    (-1, "UNKNOWN_SERVER_ERROR", Fatal),
+    (0, "NONE", ErrorClass::None),
+    (1, "OFFSET_OUT_OF_RANGE", OutOfRange),
+    (2, "CORRUPT_MESSAGE", Corrupt),
+    (3, "UNKNOWN_TOPIC_OR_PARTITION", Refresh),
+    (5, "LEADER_NOT_AVAILABLE", Refresh),
+    (6, "NOT_LEADER_OR_FOLLOWER", Refresh),
+    (7, "REQUEST_TIMED_OUT", Retry),
+    (8, "BROKER_NOT_AVAILABLE", Refresh),
+    (9, "REPLICA_NOT_AVAILABLE", Refresh),
+    (10, "MESSAGE_TOO_LARGE", TooLarge),
+    (13, "NETWORK_EXCEPTION", Refresh),
+    (14, "COORDINATOR_LOAD_IN_PROGRESS", Retry),
+    (15, "COORDINATOR_NOT_AVAILABLE", Retry),
+    (16, "NOT_COORDINATOR", Retry),
+    (17, "INVALID_TOPIC_EXCEPTION", Fatal),
+    (18, "RECORD_LIST_TOO_LARGE", TooLarge),
+    (19, "NOT_ENOUGH_REPLICAS", Retry),
+    (20, "NOT_ENOUGH_REPLICAS_AFTER_APPEND", Retry),
+    (21, "INVALID_REQUIRED_ACKS", Fatal),
+    (29, "TOPIC_AUTHORIZATION_FAILED", Denied),
+    (30, "GROUP_AUTHORIZATION_FAILED", Denied),
+    (31, "CLUSTER_AUTHORIZATION_FAILED", Denied),
+    (32, "INVALID_TIMESTAMP", Fatal),
+    (35, "UNSUPPORTED_VERSION", Fatal),
+    (36, "TOPIC_ALREADY_EXISTS", Fatal),
+    (37, "INVALID_PARTITIONS", Fatal),
+    (38, "INVALID_REPLICATION_FACTOR", Fatal),
+    (39, "INVALID_REPLICA_ASSIGNMENT", Fatal),
+    (40, "INVALID_CONFIG", Fatal),
+    (41, "NOT_CONTROLLER", Refresh),
+    (42, "INVALID_REQUEST", Fatal),
+    (43, "UNSUPPORTED_FOR_MESSAGE_FORMAT", Fatal),
+    (44, "POLICY_VIOLATION", Fatal),
+    (45, "OUT_OF_ORDER_SEQUENCE_NUMBER", Sequence),
+    (46, "DUPLICATE_SEQUENCE_NUMBER", Sequence),
+    (47, "INVALID_PRODUCER_EPOCH", Fenced),
+    (48, "INVALID_TXN_STATE", Fatal),
+    (49, "INVALID_PRODUCER_ID_MAPPING", Fatal),
+    (53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", Denied),
+    (55, "OPERATION_NOT_ATTEMPTED", Retry),
+    (56, "KAFKA_STORAGE_ERROR", Refresh),
+    (58, "SASL_AUTHENTICATION_FAILED", Denied),
+    (59, "UNKNOWN_PRODUCER_ID", Sequence),
+    (60, "REASSIGNMENT_IN_PROGRESS", Retry),
+    (70, "FETCH_SESSION_ID_NOT_FOUND", Retry),
+    (71, "INVALID_FETCH_SESSION_EPOCH", Retry),
+    (72, "LISTENER_NOT_FOUND", Refresh),
+    (74, "FENCED_LEADER_EPOCH", Refresh),
+    (75, "UNKNOWN_LEADER_EPOCH", Refresh),
+    (76, "UNSUPPORTED_COMPRESSION_TYPE", Fatal),
+    (78, "OFFSET_NOT_AVAILABLE", Retry),
+    (83, "ELIGIBLE_LEADERS_NOT_AVAILABLE", Refresh),
+    (87, "INVALID_RECORD", Fatal),
+    (88, "UNSTABLE_OFFSET_COMMIT", Retry),
+    (89, "THROTTLING_QUOTA_EXCEEDED", Retry),
+    (90, "PRODUCER_FENCED", Fenced),
+    (95, "INCONSISTENT_VOTER_SET", Fatal),
+    (100, "UNKNOWN_TOPIC_ID", Refresh),
+    (103, "INCONSISTENT_TOPIC_ID", Refresh),
+    (106, "FETCH_SESSION_TOPIC_ID_ERROR", Retry),
+    (120, "TRANSACTION_ABORTABLE", Fatal),
+];
+
+impl BrokerError {
+    /// No error.
+    pub const NONE: Self = Self(0);
+    /// The topic is not there, or not yet.
+    pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
+    /// Creating what exists.
+    pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
+
+    fn row(self) -> Option<&'static (i16, &'static str, ErrorClass)> {
+        TABLE.iter().find(|(code, ..)| *code == self.0)
+    }
+
+    /// What to do about it.
+    pub fn class(self) -> ErrorClass {
+        self.row().map_or(Fatal, |(_, _, class)| *class)
+    }
+
+    /// `Err` with what was asked and of what, unless there is no error.
+    pub(crate) fn check(
+        self,
+        request: &'static str,
+        subject: impl fmt::Display,
+        message: Option<String>,
+    ) -> Result<(), super::ClusterError> {
+        if self == Self::NONE {
+            return Ok(());
+        }
+        Err(super::ClusterError::Refused { request, subject: subject.to_string(), code: self, message })
+    }
+}
+
+impl fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.row().map_or("unlisted error", |(_, name, _)| name), self.0)
+    }
+}

@@ -1,0 +1,75 @@
+//! What can go wrong with a cluster as a whole.
+
+use super::BrokerError;
+use crate::connection::ConnectionError;
+use crate::transport::TlsConfigError;
+use std::sync::Arc;
+
+/// A request to a cluster failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No address answered.
+    #[error("cannot reach the cluster: {}", listed(.failures))]
+    Unreachable {
+        /// What each said.
+        failures: Vec<Arc<ConnectionError>>,
+    },
+    /// A broker did not answer.
+    #[error(transparent)]
+    Connection(#[from] Arc<ConnectionError>),
+    /// The trust settings cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsConfigError),
+    /// No broker of that id in the cluster's metadata.
+    #[error("broker {node} is not in the cluster's metadata")]
+    UnknownBroker {
+        /// Broker id.
+        node: i32,
+    },
+    /// A partition has no leader now.
+    #[error("partition {partition} of topic {topic} has no leader now")]
+    NoLeader {
+        /// Topic.
+        topic: Arc<str>,
+        /// Partition.
+        partition: i32,
+    },
+    /// A broker refused.
+    #[error("{request} {subject}: {code}{}", explained(.message))]
+    Refused {
+        /// What was asked for, as a verb.
+        request: &'static str,
+        /// Of which topic, group or cluster.
+        subject: String,
+        /// The broker's error.
+        code: BrokerError,
+        /// The broker's explanation.
+        message: Option<String>,
+    },
+    /// A broker left out part of an answer.
+    #[error("the answer to {request} does not mention {subject}")]
+    Missing {
+        /// What was asked for, as a verb.
+        request: &'static str,
+        /// What is missing.
+        subject: String,
+    },
+}
+
+impl ClusterError {
+    /// The broker's error code, if that is what it was.
+    pub fn broker_error(&self) -> Option<BrokerError> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+fn listed(failures: &[Arc<ConnectionError>]) -> String {
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn explained(message: &Option<String>) -> String {
+    message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
+}

@@ -1,0 +1,238 @@
+//! A cluster: its brokers, who leads what, and the connections to them.
+
+mod address;
+mod admin;
+mod backoff;
+mod broker_error;
+mod error;
+mod metadata;
+mod offsets;
+
+pub use address::{Bootstrap, BootstrapError};
+pub use admin::{NewTopic, TopicConfig, TopicConfigs};
+pub use backoff::Backoff;
+pub use broker_error::{BrokerError, ErrorClass};
+pub use error::ClusterError;
+pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
+pub use offsets::{OffsetAt, PartitionOffset, ProducerState};
+
+use crate::connection::{BufferPool, Connection, ConnectionConfig, ConnectionError};
+use crate::messages::MetadataRequest;
+use crate::transport::{Connector, TcpConfig, TcpConnector, TlsConfig, TlsConfigError, TlsConnector};
+use kafka_protocol::protocol::Request;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Settings of a cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// First addresses to try.
+    pub bootstrap: Bootstrap,
+    /// Settings of every connection.
+    pub connection: ConnectionConfig,
+    /// Socket options.
+    pub tcp: TcpConfig,
+    /// Whom to trust, where the bootstrap address says `tls://`.
+    pub tls: TlsConfig,
+    /// Unused receive buffers kept for the next answers, in bytes. Default 16 MiB.
+    pub buffer_bytes: usize,
+}
+
+impl ClusterConfig {
+    /// Settings with defaults for brokers at `bootstrap`: `[tls://]host:port[,host:port...]`.
+    ///
+    /// # Errors
+    /// When the addresses cannot be read.
+    pub fn new(bootstrap: &str) -> Result<Self, BootstrapError> {
+        Ok(Self {
+            bootstrap: bootstrap.parse()?,
+            connection: ConnectionConfig::default(),
+            tcp: TcpConfig::default(),
+            tls: TlsConfig::default(),
+            buffer_bytes: 16 << 20,
+        })
+    }
+
+    fn connector(&self) -> Result<Arc<dyn Connector>, TlsConfigError> {
+        Ok(if self.bootstrap.is_tls() {
+            Arc::new(TlsConnector::new(self.tcp.clone(), &self.tls)?)
+        } else {
+            Arc::new(TcpConnector::new(self.tcp.clone()))
+        })
+    }
+}
+
+/// What a connection to a broker is for. One broker works on one request of a connection at a time, so a
+/// fetch that waits for data must not share one with anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Metadata, offsets, administration.
+    Control,
+    /// Fetch, numbered.
+    Fetch(u8),
+    /// Produce, numbered.
+    Produce(u8),
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;
+
+/// A cluster; clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Cluster(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: ClusterConfig,
+    connector: Arc<dyn Connector>,
+    pool: Arc<BufferPool>,
+    id: String,
+    brokers: RwLock<Arc<Metadata>>,
+    slots: Mutex<HashMap<(i32, Lane), Slot>>,
+    bootstrap: tokio::sync::Mutex<Option<Connection>>,
+}
+
+impl Cluster {
+    /// Connects to the first bootstrap address that answers and learns the brokers.
+    ///
+    /// # Errors
+    /// When none answers, with what each said.
+    pub async fn connect(config: ClusterConfig) -> Result<Self, ClusterError> {
+        let connector = config.connector()?;
+        Self::connect_through(config, connector).await
+    }
+
+    /// As [`Cluster::connect`], over a transport of the caller's.
+    ///
+    /// # Errors
+    /// As [`Cluster::connect`].
+    pub async fn connect_through(
+        config: ClusterConfig,
+        connector: Arc<dyn Connector>,
+    ) -> Result<Self, ClusterError> {
+        let pool = BufferPool::new(config.buffer_bytes);
+        let bootstrap = open_bootstrap(&config, &*connector, &pool).await?;
+        let answer = bootstrap.call(&MetadataRequest::default().with_topics(Some(Vec::new()))).await?;
+        let metadata = Metadata::from_answer(&answer);
+        Ok(Self(Arc::new(Inner {
+            config,
+            connector,
+            pool,
+            id: answer.cluster_id.map(|id| id.to_string()).unwrap_or_default(),
+            brokers: RwLock::new(Arc::new(metadata)),
+            slots: Mutex::default(),
+            bootstrap: tokio::sync::Mutex::new(Some(bootstrap)),
+        })))
+    }
+
+    /// The cluster's own id.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The settings it was connected with.
+    pub fn config(&self) -> &ClusterConfig {
+        &self.0.config
+    }
+
+    /// Where answers are received.
+    pub fn pool(&self) -> &Arc<BufferPool> {
+        &self.0.pool
+    }
+
+    /// The brokers as last heard.
+    pub fn brokers(&self) -> Arc<Metadata> {
+        self.0.brokers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The open connection of `lane` to broker `node`, or a new one.
+    ///
+    /// # Errors
+    /// When the broker is not known or cannot be reached.
+    pub async fn connection(&self, node: i32, lane: Lane) -> Result<Connection, ClusterError> {
+        let slot = {
+            let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.entry((node, lane)).or_default().clone()
+        };
+        // Held while opening: whoever else wants this connection waits for it instead of opening another.
+        let mut slot = slot.lock().await;
+        if let Some(open) = slot.as_ref().filter(|connection| !connection.is_closed()) {
+            return Ok(open.clone());
+        }
+        let brokers = self.brokers();
+        let broker = brokers.broker(node).ok_or(ClusterError::UnknownBroker { node })?;
+        let opened = self.open(&broker.host, broker.port).await?;
+        *slot = Some(opened.clone());
+        Ok(opened)
+    }
+
+    async fn open(&self, host: &str, port: u16) -> Result<Connection, Arc<ConnectionError>> {
+        Connection::open(&*self.0.connector, host, port, &self.0.config.connection, &self.0.pool).await
+    }
+
+    /// Sends `request` to whichever broker answers.
+    ///
+    /// # Errors
+    /// When no broker does.
+    pub async fn call_any<R: Request>(&self, request: &R) -> Result<R::Response, ClusterError> {
+        let mut failures = Vec::new();
+        for broker in self.brokers().brokers() {
+            match self.call(broker.node, request).await {
+                Err(ClusterError::Connection(failure)) => failures.push(failure),
+                other => return other,
+            }
+        }
+        // Every broker we know is gone: perhaps all have new addresses.
+        let mut bootstrap = self.0.bootstrap.lock().await;
+        if bootstrap.as_ref().is_none_or(Connection::is_closed) {
+            *bootstrap = Some(open_bootstrap(&self.0.config, &*self.0.connector, &self.0.pool).await?);
+        }
+        match bootstrap.as_ref() {
+            Some(connection) => Ok(connection.call(request).await?),
+            None => Err(ClusterError::Unreachable { failures }),
+        }
+    }
+
+    /// Sends `request` to broker `node` on its control lane.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or does not answer.
+    pub async fn call<R: Request>(&self, node: i32, request: &R) -> Result<R::Response, ClusterError> {
+        Ok(self.connection(node, Lane::Control).await?.call(request).await?)
+    }
+
+    /// Sends `request` to the controller, as brokers before KRaft demand for administration.
+    pub(crate) async fn call_controller<R: Request>(&self, request: &R) -> Result<R::Response, ClusterError> {
+        let controller = self.brokers().controller();
+        match self.call(controller, request).await {
+            Err(ClusterError::UnknownBroker { .. }) => self.call_any(request).await,
+            other => other,
+        }
+    }
+
+    /// Asks for the brokers and for `topics` (all topics with `None`), and remembers the brokers.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub async fn metadata(&self, topics: Option<&[Arc<str>]>) -> Result<Arc<Metadata>, ClusterError> {
+        let answer = self.call_any(&metadata::request(topics)).await?;
+        let metadata = Arc::new(Metadata::from_answer(&answer));
+        *self.0.brokers.write().unwrap_or_else(PoisonError::into_inner) = metadata.clone();
+        Ok(metadata)
+    }
+}
+
+/// The first bootstrap address that answers, or what each of them said.
+async fn open_bootstrap(
+    config: &ClusterConfig,
+    connector: &dyn Connector,
+    pool: &Arc<BufferPool>,
+) -> Result<Connection, ClusterError> {
+    let mut failures = Vec::new();
+    for (host, port) in config.bootstrap.addresses() {
+        match Connection::open(connector, host, *port, &config.connection, pool).await {
+            Ok(connection) => return Ok(connection),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Err(ClusterError::Unreachable { failures })
+}

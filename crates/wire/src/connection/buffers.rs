@@ -1,0 +1,123 @@
+//! Receive buffers that come back when the last slice of their frame is dropped.
+//!
+//! Large frames follow one another at the rate of the network; taking fresh memory for each would have
+//! the kernel clear and map every page again. The pool also knows how many bytes of frames are alive,
+//! slices or not: that is the figure a memory budget has to count.
+
+use bytes::Bytes;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Frames below this are not worth keeping.
+const SMALL_BYTES: usize = 16 << 10;
+/// Buffers are this many bytes or a multiple, so that frames of similar size share them.
+const GRAIN_BYTES: usize = 64 << 10;
+
+/// Shared by all connections of a cluster.
+#[derive(Debug)]
+pub struct BufferPool {
+    free: Mutex<Vec<Vec<u8>>>,
+    max_free_bytes: usize,
+    alive_bytes: AtomicUsize,
+}
+
+impl BufferPool {
+    /// A pool that keeps at most `max_free_bytes` of unused buffers.
+    pub fn new(max_free_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { free: Mutex::default(), max_free_bytes, alive_bytes: AtomicUsize::new(0) })
+    }
+
+    /// Bytes of received frames that are still referred to, by whatever small slice.
+    pub fn alive_bytes(&self) -> usize {
+        self.alive_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn take(self: &Arc<Self>, len: usize) -> Buffer {
+        self.alive_bytes.fetch_add(len, Ordering::Relaxed);
+        let bytes = if len < SMALL_BYTES { Vec::with_capacity(len) } else { self.reuse(len) };
+        Buffer { bytes, len, pool: self.clone() }
+    }
+
+    /// The smallest free buffer that fits, or a new one.
+    fn reuse(&self, len: usize) -> Vec<u8> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = free.iter().enumerate().filter(|(_, buffer)| buffer.capacity() >= len);
+        let best = fitting.min_by_key(|(_, buffer)| buffer.capacity()).map(|(index, _)| index);
+        best.map_or_else(
+            || Vec::with_capacity(len.next_multiple_of(GRAIN_BYTES)),
+            |index| free.swap_remove(index),
+        )
+    }
+
+    fn put_back(&self, mut bytes: Vec<u8>) {
+        if bytes.capacity() < SMALL_BYTES {
+            return;
+        }
+        bytes.clear();
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept: usize = bytes.capacity() + free.iter().map(Vec::capacity).sum::<usize>();
+        free.push(bytes);
+        // Small ones go first: a large frame finds no use for them, a small frame fits a large buffer.
+        while kept > self.max_free_bytes {
+            let smallest = free.iter().enumerate().min_by_key(|(_, buffer)| buffer.capacity());
+            let Some((index, _)) = smallest else { return };
+            kept -= free.swap_remove(index).capacity();
+        }
+    }
+}
+
+/// A buffer being filled, then the owner behind a frame's slices.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    pub(super) bytes: Vec<u8>,
+    len: usize,
+    pool: Arc<BufferPool>,
+}
+
+impl Buffer {
+    pub(super) fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.pool.alive_bytes.fetch_sub(self.len, Ordering::Relaxed);
+        self.pool.put_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_alive_until_its_last_slice_goes_and_then_its_memory_is_used_again() {
+        let pool = BufferPool::new(1 << 20);
+        let mut buffer = pool.take(100_000);
+        buffer.bytes.resize(100_000, 1);
+        let address = buffer.bytes.as_ptr();
+        let frame = buffer.freeze();
+        let slice = frame.slice(5..6);
+        drop(frame);
+        assert_eq!(pool.alive_bytes(), 100_000);
+        drop(slice);
+        assert_eq!(pool.alive_bytes(), 0);
+        assert_eq!(pool.take(90_000).bytes.as_ptr(), address);
+    }
+
+    #[test]
+    fn unused_memory_is_bounded() {
+        let pool = BufferPool::new(200_000);
+        let buffers: Vec<_> = (0..10).map(|_| pool.take(70_000)).collect();
+        drop(buffers);
+        let kept: usize = pool.free.lock().unwrap().iter().map(Vec::capacity).sum();
+        assert!(kept <= 200_000 && kept > 0, "{kept}");
+    }
+}

@@ -1,0 +1,169 @@
+//! A fetch session (KIP-227): the broker remembers the partitions, requests carry only what changed.
+//!
+//! Invariant: after the request that [`FetchSession::next_request`] built was answered without a session
+//! error, the broker's view equals `wanted`. Any doubt (error 70, 71, 106, a lost connection) resets the
+//! session, and the next request names everything again.
+
+use super::answer::{FetchAnswer, FetchedPartition, TopicRef};
+use super::request::{FetchLimits, PartitionFields, SessionFields, TopicIdentity, encode};
+use crate::frame::Frame;
+use crate::primitives::TopicId;
+use std::collections::{BTreeMap, HashMap};
+
+/// What is to be fetched from a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchTarget {
+    /// Offset to read from.
+    pub fetch_offset: i64,
+    /// Leader epoch we know the partition by, −1 for none (KIP-320).
+    pub current_leader_epoch: i32,
+    /// Leader epoch of the last batch read, −1 for none: lets the broker notice divergence.
+    pub last_fetched_epoch: i32,
+}
+
+/// Whole-request errors that end a session, by their Kafka code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the broker ended the fetch session with error {0}")]
+pub struct SessionError(pub i16);
+
+/// One broker's session. Partitions are known by the caller's own dense numbers.
+#[derive(Debug, Default)]
+pub struct FetchSession {
+    id: i32,
+    epoch: i32,
+    wanted: HashMap<u32, Wanted>,
+    /// Numbers whose request fields the broker does not have yet.
+    changed: Vec<u32>,
+    forgotten: Vec<(TopicIdentity, i32)>,
+    by_name: HashMap<Box<[u8]>, BTreeMap<i32, u32>>,
+    by_id: HashMap<TopicId, BTreeMap<i32, u32>>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    topic: TopicIdentity,
+    partition: i32,
+    target: FetchTarget,
+    is_changed: bool,
+}
+
+impl FetchSession {
+    /// Adds a partition under the caller's `number`, or changes what is fetched from it.
+    pub fn want(&mut self, number: u32, topic: &TopicIdentity, partition: i32, target: FetchTarget) {
+        if let Some(wanted) = self.wanted.get_mut(&number) {
+            if wanted.target != target {
+                wanted.target = target;
+                if !std::mem::replace(&mut wanted.is_changed, true) {
+                    self.changed.push(number);
+                }
+            }
+            return;
+        }
+        self.wanted.insert(number, Wanted { topic: topic.clone(), partition, target, is_changed: true });
+        self.changed.push(number);
+        self.forgotten.retain(|(t, p)| !(t == topic && *p == partition));
+        self.by_name.entry(topic.name.as_bytes().into()).or_default().insert(partition, number);
+        self.by_id.entry(topic.id).or_default().insert(partition, number);
+    }
+
+    /// Takes a partition out.
+    pub fn forget(&mut self, number: u32) {
+        let Some(wanted) = self.wanted.remove(&number) else { return };
+        self.changed.retain(|changed| *changed != number);
+        let Wanted { topic, partition, .. } = wanted;
+        if let Some(partitions) = self.by_name.get_mut(topic.name.as_bytes()) {
+            partitions.remove(&partition);
+        }
+        if let Some(partitions) = self.by_id.get_mut(&topic.id) {
+            partitions.remove(&partition);
+        }
+        if self.epoch > 0 {
+            self.forgotten.push((topic, partition));
+        }
+    }
+
+    /// Whether a partition is in the session.
+    pub fn wants(&self, number: u32) -> bool {
+        self.wanted.contains_key(&number)
+    }
+
+    /// Partitions in the session.
+    pub fn len(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// Whether there is nothing to fetch.
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// Starts over: the next request opens a new session with everything wanted.
+    pub fn reset(&mut self) {
+        (self.id, self.epoch) = (0, 0);
+        self.forgotten.clear();
+        self.changed.clear();
+        for (number, wanted) in &mut self.wanted {
+            wanted.is_changed = true;
+            self.changed.push(*number);
+        }
+    }
+
+    /// The next request of the session.
+    pub fn next_request(&mut self, version: i16, client_id: &str, limits: &FetchLimits) -> Frame {
+        let changed = std::mem::take(&mut self.changed);
+        for number in &changed {
+            if let Some(wanted) = self.wanted.get_mut(number) {
+                wanted.is_changed = false;
+            }
+        }
+        let mut added: BTreeMap<&TopicIdentity, Vec<PartitionFields>> = BTreeMap::new();
+        for wanted in changed.iter().filter_map(|number| self.wanted.get(number)) {
+            added.entry(&wanted.topic).or_default().push(PartitionFields {
+                partition: wanted.partition,
+                current_leader_epoch: wanted.target.current_leader_epoch,
+                fetch_offset: wanted.target.fetch_offset,
+                last_fetched_epoch: wanted.target.last_fetched_epoch,
+            });
+        }
+        let mut forgotten: BTreeMap<&TopicIdentity, Vec<i32>> = BTreeMap::new();
+        for (topic, partition) in &self.forgotten {
+            forgotten.entry(topic).or_default().push(*partition);
+        }
+        let session = SessionFields { id: self.id, epoch: self.epoch };
+        let (added, gone): (Vec<_>, Vec<_>) = (added.into_iter().collect(), forgotten.into_iter().collect());
+        let frame = encode(version, client_id, &session, limits, &added, &gone);
+        self.forgotten.clear();
+        frame
+    }
+
+    /// Takes the answer to the last request: advances the session and numbers the partitions.
+    ///
+    /// Partitions that were taken out while the request was under way are left out of the result.
+    ///
+    /// # Errors
+    /// When the broker ended the session; it has then been reset and the same fetch can be tried again.
+    pub fn accept(&mut self, answer: FetchAnswer) -> Result<Vec<(u32, FetchedPartition)>, SessionError> {
+        if answer.error_code != 0 {
+            self.reset();
+            return Err(SessionError(answer.error_code));
+        }
+        if self.epoch == 0 {
+            self.id = answer.session_id;
+        }
+        // Without a session id the broker has no slot for us: every request is a full one.
+        if self.id == 0 {
+            self.reset();
+        } else {
+            self.epoch = self.epoch.checked_add(1).unwrap_or(1);
+        }
+        let known = answer.partitions.into_iter().filter_map(|(topic, fetched)| {
+            let partitions = match &topic {
+                TopicRef::Name(name) => self.by_name.get(name.as_ref()),
+                TopicRef::Id(id) => self.by_id.get(id),
+            };
+            let number = *partitions?.get(&fetched.partition)?;
+            Some((number, fetched))
+        });
+        Ok(known.collect())
+    }
+}

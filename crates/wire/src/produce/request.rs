@@ -1,0 +1,73 @@
+//! Encodes a Produce request around borrowed payloads.
+
+use super::{API_KEY, is_flexible, uses_topic_ids};
+use crate::fetch::TopicIdentity;
+use crate::frame::Frame;
+use crate::primitives::{put_count, put_no_tags, put_string};
+use crate::records::HEADER_BYTES;
+use bytes::{BufMut, Bytes};
+
+/// The one batch a partition may have in a request.
+#[derive(Debug)]
+pub struct ProduceBatch<'a> {
+    /// Topic on the target.
+    pub topic: &'a TopicIdentity,
+    /// Partition on the target.
+    pub partition: i32,
+    /// The batch's new header.
+    pub header: &'a [u8; HEADER_BYTES],
+    /// The records as they were fetched.
+    pub payload: &'a Bytes,
+}
+
+/// Payloads below this are copied into the head: a vectored write's entry costs more than the copy.
+const CHAIN_BYTES: usize = 1024;
+
+/// A request with acks = all for `batches`, which are grouped by topic and name each partition once
+/// (a broker keeps only the last of two entries for a partition, without an error).
+pub fn encode(version: i16, client_id: &str, timeout_ms: i32, batches: &[ProduceBatch<'_>]) -> Frame {
+    let flexible = is_flexible(version);
+    let mut frame = Frame::request(API_KEY, version, client_id, flexible);
+    frame.reserve_payloads(batches.len());
+    let out = frame.body();
+    out.reserve(batches.len() * (HEADER_BYTES + 16) + 64);
+    if flexible {
+        out.put_u8(0); // transactional id: null
+    } else {
+        out.put_i16(-1);
+    }
+    out.put_i16(-1); // acks: all in-sync replicas
+    out.put_i32(timeout_ms);
+
+    let topics = batches.chunk_by(|a, b| a.topic == b.topic);
+    put_count(out, flexible, topics.clone().count());
+    for batches in topics {
+        let Some(first) = batches.first() else { continue };
+        let out = frame.body();
+        if uses_topic_ids(version) {
+            out.put_slice(&first.topic.id.0);
+        } else {
+            put_string(out, flexible, &first.topic.name);
+        }
+        put_count(out, flexible, batches.len());
+        for batch in batches {
+            put_batch(&mut frame, flexible, batch);
+        }
+        put_no_tags(frame.body(), flexible);
+    }
+    put_no_tags(frame.body(), flexible);
+    frame
+}
+
+fn put_batch(frame: &mut Frame, flexible: bool, batch: &ProduceBatch<'_>) {
+    let out = frame.body();
+    out.put_i32(batch.partition);
+    put_count(out, flexible, HEADER_BYTES + batch.payload.len());
+    out.put_slice(batch.header);
+    if batch.payload.len() < CHAIN_BYTES {
+        out.put_slice(batch.payload);
+    } else {
+        frame.chain(batch.payload.clone());
+    }
+    put_no_tags(frame.body(), flexible);
+}
