@@ -4,6 +4,8 @@ pub mod cluster;
 pub mod connection;
 pub mod fetch;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod messages;
 pub mod primitives;
 pub mod produce;
