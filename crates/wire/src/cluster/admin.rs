@@ -20,6 +20,13 @@ pub struct NewTopic {
     pub configs: BTreeMap<String, String>,
 }
 
+impl NewTopic {
+    /// A topic with the broker's defaults.
+    pub fn new(name: &str, partitions: i32) -> Self {
+        Self { name: name.into(), partitions, replication_factor: -1, configs: BTreeMap::new() }
+    }
+}
+
 /// The value of a topic config and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicConfig {

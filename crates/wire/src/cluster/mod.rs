@@ -14,7 +14,7 @@ pub use backoff::Backoff;
 pub use broker_error::{BrokerError, ErrorClass};
 pub use error::ClusterError;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
-pub use offsets::{OffsetAt, PartitionOffset, ProducerState};
+pub use offsets::{OffsetAt, PartitionOffset, PartitionProducers, ProducerState};
 
 use crate::connection::{BufferPool, Connection, ConnectionConfig, ConnectionError};
 use crate::messages::MetadataRequest;

@@ -2,10 +2,12 @@
 
 use super::{BrokerError, Cluster, ClusterError, Lane};
 use crate::messages::describe_producers_request::TopicRequest;
+use crate::messages::describe_producers_response::ProducerState as DescribedProducer;
 use crate::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::messages::{
     BrokerId, DescribeProducersRequest, InitProducerIdRequest, ListOffsetsRequest, StrBytes, TopicName,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which offset of a log.
@@ -30,12 +32,27 @@ impl OffsetAt {
 }
 
 /// The answer for one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionOffset {
+    /// Topic.
+    pub topic: Arc<str>,
     /// Partition number.
     pub partition: i32,
     /// Offset; −1 when no record is as late as the timestamp.
     pub offset: i64,
+    /// The broker's error for this partition.
+    pub error: BrokerError,
+}
+
+/// The producers of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionProducers {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition number.
+    pub partition: i32,
+    /// Everyone the leader remembers.
+    pub producers: Vec<ProducerState>,
     /// The broker's error for this partition.
     pub error: BrokerError,
 }
@@ -54,67 +71,71 @@ pub struct ProducerState {
 }
 
 impl Cluster {
-    /// Asks broker `leader` for an offset of each of `partitions` of `topic`.
+    /// Asks broker `leader` for an offset of each of `partitions`.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn list_offsets(
         &self,
         leader: i32,
-        topic: &Arc<str>,
-        partitions: &[i32],
+        partitions: &[(Arc<str>, i32)],
         at: OffsetAt,
     ) -> Result<Vec<PartitionOffset>, ClusterError> {
-        let partitions = partitions.iter().map(|partition| {
-            ListOffsetsPartition::default()
-                .with_partition_index(*partition)
-                .with_current_leader_epoch(-1)
-                .with_timestamp(at.wire_timestamp())
+        let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
+            let asked = |partition| {
+                ListOffsetsPartition::default()
+                    .with_partition_index(partition)
+                    .with_current_leader_epoch(-1)
+                    .with_timestamp(at.wire_timestamp())
+            };
+            ListOffsetsTopic::default()
+                .with_name(topic_name(topic))
+                .with_partitions(partitions.into_iter().map(asked).collect())
         });
-        let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(partitions.collect());
-        let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+        let request =
+            ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(topics.collect());
         let answer = self.call(leader, &request).await?;
-        let partitions = answer.topics.into_iter().flat_map(|topic| topic.partitions);
-        Ok(partitions
-            .map(|p| PartitionOffset {
+        let offsets = answer.topics.into_iter().flat_map(|answered| {
+            let topic: Arc<str> = answered.name.as_str().into();
+            answered.partitions.into_iter().map(move |p| PartitionOffset {
+                topic: topic.clone(),
                 partition: p.partition_index,
                 offset: p.offset,
                 error: BrokerError(p.error_code),
             })
-            .collect())
+        });
+        Ok(offsets.collect())
     }
 
-    /// Asks broker `leader` what it remembers of the producers of a partition; `None` when it cannot tell
+    /// Asks broker `leader` what it remembers of the producers of `partitions`; `None` when it cannot tell
     /// (before Kafka 2.8).
     ///
     /// # Errors
-    /// When the broker does not answer, or refuses.
+    /// When the broker does not answer.
     pub async fn describe_producers(
         &self,
         leader: i32,
-        topic: &Arc<str>,
-        partition: i32,
-    ) -> Result<Option<Vec<ProducerState>>, ClusterError> {
+        partitions: &[(Arc<str>, i32)],
+    ) -> Result<Option<Vec<PartitionProducers>>, ClusterError> {
         const API_KEY: i16 = 61;
         if self.connection(leader, Lane::Control).await?.version(API_KEY, 0, 0).is_none() {
             return Ok(None);
         }
-        let of_topic = TopicRequest::default().with_name(name(topic)).with_partition_indexes(vec![partition]);
-        let answer =
-            self.call(leader, &DescribeProducersRequest::default().with_topics(vec![of_topic])).await?;
-        let subject = format!("{topic}-{partition}");
-        let Some(found) = answer.topics.into_iter().flat_map(|topic| topic.partitions).next() else {
-            return Err(ClusterError::Missing { request: "describe producers of", subject });
-        };
-        let message = found.error_message.map(|message| message.to_string());
-        BrokerError(found.error_code).check("describe producers of", subject, message)?;
-        let states = found.active_producers.into_iter().map(|producer| ProducerState {
-            producer_id: producer.producer_id.0,
-            producer_epoch: producer.producer_epoch,
-            last_sequence: producer.last_sequence,
-            last_timestamp: producer.last_timestamp,
+        let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
+            TopicRequest::default().with_name(topic_name(topic)).with_partition_indexes(partitions)
         });
-        Ok(Some(states.collect()))
+        let request = DescribeProducersRequest::default().with_topics(topics.collect());
+        let answer = self.call(leader, &request).await?;
+        let found = answer.topics.into_iter().flat_map(|answered| {
+            let topic: Arc<str> = answered.name.as_str().into();
+            answered.partitions.into_iter().map(move |p| PartitionProducers {
+                topic: topic.clone(),
+                partition: p.partition_index,
+                producers: p.active_producers.iter().map(producer_state).collect(),
+                error: BrokerError(p.error_code),
+            })
+        });
+        Ok(Some(found.collect()))
     }
 
     /// A producer id of our own, with epoch 0 (idempotent, not transactional).
@@ -137,6 +158,23 @@ impl Cluster {
     }
 }
 
-fn name(topic: &Arc<str>) -> TopicName {
+fn producer_state(answer: &DescribedProducer) -> ProducerState {
+    ProducerState {
+        producer_id: answer.producer_id.0,
+        producer_epoch: answer.producer_epoch,
+        last_sequence: answer.last_sequence,
+        last_timestamp: answer.last_timestamp,
+    }
+}
+
+fn by_topic(partitions: &[(Arc<str>, i32)]) -> BTreeMap<&Arc<str>, Vec<i32>> {
+    let mut topics: BTreeMap<&Arc<str>, Vec<i32>> = BTreeMap::new();
+    for (topic, partition) in partitions {
+        topics.entry(topic).or_default().push(*partition);
+    }
+    topics
+}
+
+fn topic_name(topic: &Arc<str>) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_string()))
 }

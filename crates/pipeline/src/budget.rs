@@ -1,0 +1,52 @@
+//! How much fetched data may be held: frames, not slices, because a slice of 100 bytes keeps its frame.
+
+use std::sync::Arc;
+use verbatim_wire::connection::BufferPool;
+
+/// The flow's memory bound.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit_bytes: usize,
+    frames: Arc<BufferPool>,
+    /// Asked for and not answered yet.
+    reserved_bytes: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit_bytes: usize, frames: Arc<BufferPool>) -> Self {
+        Self { limit_bytes, frames, reserved_bytes: 0 }
+    }
+
+    /// Bytes held or asked for.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.frames.alive_bytes() + self.reserved_bytes
+    }
+
+    /// Sets `bytes` aside for an answer; always granted when nothing is held, so that the flow moves however
+    /// small the bound.
+    pub(crate) fn reserve(&mut self, bytes: usize) -> bool {
+        let held = self.held_bytes();
+        let is_granted = held == 0 || held + bytes <= self.limit_bytes;
+        if is_granted {
+            self.reserved_bytes += bytes;
+        }
+        is_granted
+    }
+
+    /// The answer is here (and counts as a frame from now on), or will not come.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.reserved_bytes = self.reserved_bytes.saturating_sub(bytes);
+    }
+
+    /// What one of `brokers` may be asked for at a time, so that one is answering while another's answer is
+    /// on its way to the target.
+    pub(crate) fn share(&self, brokers: usize, most: usize) -> usize {
+        const LEAST: usize = 64 << 10;
+        (self.limit_bytes / 2 / brokers.max(1)).clamp(LEAST.min(most), most)
+    }
+
+    /// Queue length in bytes at which a partition is no longer fetched.
+    pub(crate) fn pause_bytes(&self) -> usize {
+        self.limit_bytes / 4
+    }
+}

@@ -1,0 +1,258 @@
+//! Why a flow cannot start, and why a partition stopped.
+
+use crate::positions::PositionError;
+use std::fmt;
+use std::sync::Arc;
+use verbatim_wire::cluster::{BrokerError, ClusterError};
+
+/// A flow could not be started or ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// The source cluster failed us.
+    #[error("source cluster: {0}")]
+    Source(#[source] ClusterError),
+    /// The target cluster failed us.
+    #[error("target cluster: {0}")]
+    Target(#[source] ClusterError),
+    /// Both addresses lead to the same cluster.
+    #[error("source and target are the same cluster (id {id}); a flow onto itself would never end")]
+    SameCluster {
+        /// The cluster's id.
+        id: String,
+    },
+    /// A topic is not there.
+    #[error("topic {topic} does not exist on the {side} cluster")]
+    NoSuchTopic {
+        /// Topic.
+        topic: Arc<str>,
+        /// Which cluster.
+        side: Side,
+    },
+    /// The target has too few partitions to keep every record where it is.
+    #[error(
+        "topic {target} has {target_partitions} partitions on the target cluster, its source {source_topic} has \
+         {source_partitions}; add partitions on the target (kafka-topics --alter --partitions {source_partitions})"
+    )]
+    TooFewPartitions {
+        /// Topic on the source.
+        source_topic: Arc<str>,
+        /// Topic on the target.
+        target: Arc<str>,
+        /// Partitions on the source.
+        source_partitions: usize,
+        /// Partitions on the target.
+        target_partitions: usize,
+    },
+    /// Stored positions could not be read or written.
+    #[error(transparent)]
+    Positions(#[from] PositionError),
+    /// Partitions that stopped; the others went on.
+    #[error("{}", listed(.0))]
+    Stopped(Vec<(PartitionName, Arc<StopReason>)>),
+    /// The flow's task is gone.
+    #[error("the flow has ended")]
+    Ended,
+}
+
+fn listed(stopped: &[(PartitionName, Arc<StopReason>)]) -> String {
+    let line = |(name, reason): &(PartitionName, Arc<StopReason>)| format!("{name} stopped: {reason}");
+    stopped.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// One of the two clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Where records come from.
+    Source,
+    /// Where they go.
+    Target,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// A topic and a partition of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionName {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+}
+
+impl fmt::Display for PartitionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "partition {} of topic {}", self.partition, self.topic)
+    }
+}
+
+/// Why one partition stopped. The others go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StopReason {
+    /// The checksum does not match the bytes as they came from the source.
+    #[error(
+        "the batch at source offset {offset} is damaged: its checksum does not match its {bytes} bytes as fetched; it \
+         was not forwarded. Check the source broker's disk (kafka-dump-log), restore the replica, and start again"
+    )]
+    CorruptAtSource {
+        /// Source offset of the batch.
+        offset: i64,
+        /// Size of the batch.
+        bytes: usize,
+    },
+    /// What the source served is no record batch.
+    #[error(
+        "what the source holds at offset {offset} is not a record batch: {problem}; it was not forwarded"
+    )]
+    Malformed {
+        /// Source offset.
+        offset: i64,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A batch needed repacking and could not be opened.
+    #[error("the batch at source offset {offset} has to be repacked ({why}) and cannot be: {problem}")]
+    Repack {
+        /// Source offset of the batch.
+        offset: i64,
+        /// Why it cannot be forwarded as it is.
+        why: &'static str,
+        /// What went wrong.
+        problem: crate::flow::RepackError,
+    },
+    /// The target does not take a batch of this size.
+    #[error(
+        "the batch at source offset {offset} is {bytes} bytes, more than the target topic's max.message.bytes allows \
+         ({code}); raise it there to at least {bytes} and start again"
+    )]
+    TooLarge {
+        /// Source offset of the batch.
+        offset: i64,
+        /// Its size.
+        bytes: usize,
+        /// What the broker said.
+        code: BrokerError,
+    },
+    /// No rights.
+    #[error("the {side} cluster refuses: {code}; grant {right} on the topic to verbatim's principal")]
+    Denied {
+        /// Which cluster.
+        side: Side,
+        /// What the broker said.
+        code: BrokerError,
+        /// The missing right.
+        right: &'static str,
+    },
+    /// The target refused a batch for good.
+    #[error("the target refused the batch at source offset {offset} ({records} records, {bytes} bytes): {code}{}", explained(.message))]
+    Refused {
+        /// Source offset of the batch.
+        offset: i64,
+        /// Records in it.
+        records: i32,
+        /// Its size.
+        bytes: usize,
+        /// What the broker said.
+        code: BrokerError,
+        /// Its explanation.
+        message: Option<String>,
+    },
+    /// The batch landed elsewhere than it had to.
+    #[error(
+        "the batch at source offset {offset} was expected at target offset {expected} and is at {found}: something else \
+         writes to this target partition, or its log was cut"
+    )]
+    UnexpectedOffset {
+        /// Source offset of the batch.
+        offset: i64,
+        /// Where it had to land.
+        expected: i64,
+        /// Where it landed.
+        found: i64,
+    },
+    /// The target's log does not hold what it acknowledged.
+    #[error(
+        "the target partition holds less than it acknowledged: its producer state ends at sequence {found}, records up to \
+         sequence {expected} were acknowledged. Was the topic re-created or cut on the target?"
+    )]
+    TargetLost {
+        /// Last sequence number acknowledged.
+        expected: i32,
+        /// Last sequence number the target knows.
+        found: i32,
+    },
+    /// The target holds a part of a batch.
+    #[error(
+        "the target ends in the middle of the batch at source offset {offset}; it was not written by this flow"
+    )]
+    NotOurs {
+        /// Source offset of the batch.
+        offset: i64,
+    },
+    /// Our producer id was taken over by a newer epoch.
+    #[error("the flow's producer id was taken over on the target ({code})")]
+    Fenced {
+        /// What the broker said.
+        code: BrokerError,
+    },
+    /// The position is not in the source's log.
+    #[error(
+        "offset {wanted} is not in the source log, which holds {log_start} to {log_end}: retention or truncation \
+         overtook the flow, or the topic was re-created"
+    )]
+    OutOfRange {
+        /// Where we wanted to go on.
+        wanted: i64,
+        /// First offset of the source log.
+        log_start: i64,
+        /// End of the source log.
+        log_end: i64,
+    },
+    /// The source's log was rewritten below our position.
+    #[error(
+        "the source log was truncated: it left leader epoch {epoch} at offset {end_offset}, below offset {wanted} that \
+         was already copied (an unclean leader election); the target holds records the source no longer has"
+    )]
+    Diverged {
+        /// Where we wanted to go on.
+        wanted: i64,
+        /// The last common leader epoch.
+        epoch: i32,
+        /// Its end.
+        end_offset: i64,
+    },
+    /// The source answered a fetch with an error that repeating cannot mend.
+    #[error("the source refuses to serve offset {offset}: {code}")]
+    FetchRefused {
+        /// Source offset.
+        offset: i64,
+        /// What the broker said.
+        code: BrokerError,
+    },
+    /// The topic of that name is another one than before.
+    #[error(
+        "the topic was deleted and created again on the {side} cluster; what was copied so far belongs to the old one"
+    )]
+    Recreated {
+        /// Which cluster.
+        side: Side,
+    },
+    /// The topic is gone.
+    #[error("the topic has been missing on the {side} cluster for {seconds} s")]
+    TopicGone {
+        /// Which cluster.
+        side: Side,
+        /// How long.
+        seconds: u64,
+    },
+}
+
+fn explained(message: &Option<String>) -> String {
+    message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
+}

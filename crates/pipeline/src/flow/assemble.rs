@@ -1,0 +1,96 @@
+//! Stage 5: picks what goes into the next Produce request of a lane: at most one batch per partition, as
+//! brokers demand; partitions take turns.
+
+use super::produce::{LaneKey, TargetLane};
+use crate::partition::Partition;
+use crate::task::FlowTask;
+use verbatim_wire::frame::Frame;
+use verbatim_wire::produce::{self, ProduceBatch};
+
+/// A request ready to be sent.
+pub(crate) struct Assembled {
+    pub(crate) frame: Frame,
+    /// Partitions in it, one batch each.
+    pub(crate) numbers: Vec<u32>,
+}
+
+impl FlowTask {
+    /// The lane a partition keeps to while its leader stays.
+    pub(crate) fn lane_of(&self, number: u32) -> Option<LaneKey> {
+        let node = self.partitions.get(number as usize)?.target.leader?;
+        let index = number % u32::from(self.config.lanes_per_broker.max(1));
+        Some(LaneKey { node, index: u8::try_from(index).unwrap_or(0) })
+    }
+
+    /// Notes that a partition has a batch to send.
+    pub(crate) fn make_ready(&mut self, number: u32) {
+        let Some(lane) = self.lane_of(number) else { return };
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        if partition.target.is_ready_on_lane || !partition.may_send() {
+            return;
+        }
+        partition.target.is_ready_on_lane = true;
+        let config = &self.config;
+        self.lanes.entry(lane).or_insert_with(|| TargetLane::new(config, lane)).ready.push_back(number);
+    }
+
+    /// Takes the next batch of each ready partition, in turn, until the request is full.
+    pub(crate) fn assemble(&mut self, key: LaneKey, version: i16, client_id: &str) -> Option<Assembled> {
+        let lane = self.lanes.get_mut(&key)?;
+        let mut numbers = Vec::with_capacity(lane.ready.len());
+        let mut request_bytes = 0;
+        for _ in 0..lane.ready.len() {
+            let Some(number) = lane.ready.pop_front() else { break };
+            let Some(partition) = self.partitions.get_mut(number as usize) else { continue };
+            partition.target.is_ready_on_lane = false;
+            let Some(batch) = partition.next_to_send().filter(|_| partition.target.leader == Some(key.node))
+            else {
+                continue;
+            };
+            let batch_bytes = batch.bytes();
+            let is_full =
+                !numbers.is_empty() && request_bytes + batch_bytes > self.config.produce_request_bytes;
+            if is_full {
+                partition.target.is_ready_on_lane = true;
+                lane.ready.push_front(number);
+                break;
+            }
+            request_bytes += batch_bytes;
+            partition.in_flight += 1;
+            numbers.push(number);
+            if partition.may_send() {
+                partition.target.is_ready_on_lane = true;
+                lane.ready.push_back(number);
+            }
+        }
+        if numbers.is_empty() {
+            return None;
+        }
+        Some(Assembled { frame: self.encode(&mut numbers, version, client_id), numbers })
+    }
+
+    fn encode(&self, numbers: &mut [u32], version: i16, client_id: &str) -> Frame {
+        numbers.sort_unstable_by_key(|number| {
+            self.partitions.get(*number as usize).map(|p| (p.topic, p.partition))
+        });
+        let batch = |number: &u32| {
+            let partition = self.partitions.get(*number as usize)?;
+            let patched = partition.queue.get(partition.in_flight.checked_sub(1)?)?;
+            Some(ProduceBatch {
+                topic: &self.routes.topic(partition.topic)?.target,
+                partition: partition.partition,
+                header: &patched.header,
+                payload: &patched.payload,
+            })
+        };
+        let batches: Vec<_> = numbers.iter().filter_map(batch).collect();
+        let timeout_ms = i32::try_from(self.config.produce_timeout.as_millis()).unwrap_or(i32::MAX);
+        produce::encode(version, client_id, timeout_ms, &batches)
+    }
+}
+
+impl Partition {
+    fn next_to_send(&self) -> Option<&super::patch::PatchedBatch> {
+        if self.may_send() { self.queue.get(self.in_flight) } else { None }
+    }
+}

@@ -1,0 +1,323 @@
+//! Stage 1: reads from source brokers. One session per broker; while one answer is being forwarded the next
+//! request is under way, within the budget.
+
+use crate::error::{Side, StopReason};
+use crate::partition::Goal;
+use crate::task::FlowTask;
+use crate::task::events::Event;
+use crate::task::timers::Timer;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use verbatim_wire::cluster::{Backoff, BrokerError, ClusterError, ErrorClass, Lane};
+use verbatim_wire::connection::{Answer, Connection};
+use verbatim_wire::fetch::{
+    self, AbortedTransaction, FetchAnswer, FetchLimits, FetchSession, FetchTarget, FetchedPartition,
+    Isolation,
+};
+
+/// What one answer holds of one partition.
+#[derive(Debug)]
+pub(crate) struct FetchedSlice {
+    /// Offset asked for.
+    pub(crate) from_offset: i64,
+    /// Entries of the log, the last one possibly cut.
+    pub(crate) records: Bytes,
+    pub(crate) aborted_transactions: Vec<AbortedTransaction>,
+}
+
+/// The way to a broker.
+#[derive(Debug)]
+pub(crate) enum Link {
+    Closed,
+    Opening,
+    /// Failed; a timer will close it.
+    Waiting,
+    Open {
+        connection: Connection,
+        version: i16,
+    },
+}
+
+/// A source broker and what is fetched from it.
+#[derive(Debug)]
+pub(crate) struct SourceBroker {
+    pub(crate) link: Link,
+    pub(crate) session: FetchSession,
+    /// Number of the next request.
+    pub(crate) next_request: u64,
+    outstanding: Option<Outstanding>,
+    /// Partitions taken out of the session because their queues are long.
+    pub(crate) paused: usize,
+    backoff: Backoff,
+}
+
+#[derive(Debug)]
+struct Outstanding {
+    request: u64,
+    reserved_bytes: usize,
+}
+
+/// How long a broker waits for data while partitions are paused: they come back with the next request.
+const WAIT_WHILE_PAUSED_MS: i32 = 5;
+
+impl FlowTask {
+    /// Puts a copying partition into its leader's session, at its cursor.
+    pub(crate) fn join_session(&mut self, number: u32) {
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let (Some((node, _)), true) = (partition.source.leader, partition.state.is_copying()) else { return };
+        let config = &self.config;
+        let broker = self.sources.entry(node).or_insert_with(|| SourceBroker {
+            link: Link::Closed,
+            session: FetchSession::default(),
+            next_request: 0,
+            outstanding: None,
+            paused: 0,
+            backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(node.unsigned_abs())),
+        });
+        // What an earlier request brings belongs to an earlier cursor.
+        partition.source.valid_from_request = broker.next_request;
+        partition.source.fetched_from = Some(node);
+        self.ask_from_cursor(number);
+    }
+
+    /// Tells the session where a partition is read from next.
+    pub(crate) fn ask_from_cursor(&mut self, number: u32) {
+        let Some(partition) = self.partitions.get(number as usize) else { return };
+        let (Some((_, epoch)), Some(node)) = (partition.source.leader, partition.source.fetched_from) else {
+            return;
+        };
+        let Some(route) = self.routes.topic(partition.topic) else { return };
+        if let Some(broker) = self.sources.get_mut(&node).filter(|_| !partition.source.is_paused) {
+            let target = FetchTarget {
+                fetch_offset: partition.cursor.offset,
+                current_leader_epoch: epoch,
+                last_fetched_epoch: partition.cursor.last_fetched_epoch,
+            };
+            broker.session.want(number, &route.source, partition.partition, target);
+        }
+    }
+
+    /// Takes a partition out of its session.
+    pub(crate) fn leave_session(&mut self, number: u32) {
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let node = partition.source.fetched_from.take();
+        let was_paused = std::mem::replace(&mut partition.source.is_paused, false);
+        if let Some(broker) = node.and_then(|node| self.sources.get_mut(&node)) {
+            broker.session.forget(number);
+            broker.paused -= usize::from(was_paused);
+        }
+    }
+
+    /// Takes a partition with a long queue out of its session, or puts it back.
+    pub(crate) fn pause_or_unpause(&mut self, number: u32) {
+        let limit = self.budget.pause_bytes();
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let Some(node) = partition.source.fetched_from else { return };
+        let Some(broker) = self.sources.get_mut(&node) else { return };
+        if !partition.source.is_paused && partition.queued_bytes > limit {
+            partition.source.is_paused = true;
+            broker.paused += 1;
+            broker.session.forget(number);
+        } else if partition.source.is_paused && partition.queued_bytes < limit / 2 {
+            partition.source.is_paused = false;
+            broker.paused -= 1;
+            self.join_session(number);
+        }
+    }
+
+    /// Sends the next fetch to every broker that has answered its last one, as far as the budget goes.
+    pub(crate) fn fetch_where_possible(&mut self) {
+        if self.is_draining {
+            return;
+        }
+        let brokers = self.sources.values().filter(|broker| !broker.session.is_empty()).count();
+        let share = self.budget.share(brokers, self.config.fetch_max_bytes);
+        let nodes: Vec<i32> = self.sources.keys().copied().collect();
+        for node in nodes {
+            self.fetch_from(node, share);
+        }
+    }
+
+    fn fetch_from(&mut self, node: i32, share: usize) {
+        let permit = self.reserve();
+        let Some(broker) = self.sources.get_mut(&node) else { return };
+        if broker.session.is_empty() || broker.outstanding.is_some() {
+            return;
+        }
+        let (connection, version) = match &broker.link {
+            Link::Open { connection, version } => (connection.clone(), *version),
+            Link::Closed => return self.open_source(node),
+            Link::Opening | Link::Waiting => return,
+        };
+        let Some(permit) = permit else { return };
+        if !self.budget.reserve(share) {
+            return;
+        }
+        let max_wait = if broker.paused > 0 {
+            WAIT_WHILE_PAUSED_MS
+        } else {
+            i32::try_from(self.config.fetch_max_wait.as_millis()).unwrap_or(i32::MAX)
+        };
+        let limits = FetchLimits {
+            max_wait_ms: max_wait,
+            min_bytes: 1,
+            max_bytes: i32::try_from(share).unwrap_or(i32::MAX),
+            partition_max_bytes: i32::try_from(share.min(self.config.partition_max_bytes))
+                .unwrap_or(i32::MAX),
+            isolation: self.config.isolation,
+        };
+        let request = broker.next_request;
+        broker.next_request += 1;
+        broker.outstanding = Some(Outstanding { request, reserved_bytes: share });
+        let frame = broker.session.next_request(version, connection.client_id(), &limits);
+        let wait = Duration::from_millis(u64::from(max_wait.unsigned_abs()));
+        connection
+            .submit(frame, wait, move |answer| drop(permit.send(Event::Fetched { node, request, answer })));
+    }
+
+    fn open_source(&mut self, node: i32) {
+        if let Some(broker) = self.sources.get_mut(&node) {
+            broker.link = Link::Opening;
+            let source = self.source.clone();
+            self.beside(async move {
+                Event::SourceOpened { node, outcome: source.connection(node, Lane::Fetch(0)).await }
+            });
+        }
+    }
+
+    pub(crate) fn source_opened(
+        &mut self,
+        node: i32,
+        outcome: Result<Connection, ClusterError>,
+        now: Instant,
+    ) {
+        let opened = outcome.and_then(|connection| {
+            let version = connection.version(fetch::API_KEY, fetch::MIN_VERSION, fetch::MAX_VERSION);
+            let version = version.ok_or(ClusterError::UnknownBroker { node })?;
+            Ok((connection, version))
+        });
+        match opened {
+            Ok((connection, offered)) => {
+                let version = self.routes.fetch_version(offered);
+                if let Some(broker) = self.sources.get_mut(&node) {
+                    broker.backoff.reset();
+                    broker.link = Link::Open { connection, version };
+                }
+            }
+            Err(error) => self.source_failed(node, &error, now),
+        }
+    }
+
+    /// The broker is gone or not there: its leaders may have moved.
+    fn source_failed(&mut self, node: i32, error: &dyn std::fmt::Display, now: Instant) {
+        tracing::warn!(broker = node, %error, "source broker lost; trying again");
+        let Some(broker) = self.sources.get_mut(&node) else { return };
+        broker.session.reset();
+        broker.link = Link::Waiting;
+        let pause = broker.backoff.pause();
+        self.timers.set(now + pause, Timer::Source(node));
+        self.source_leaders.want();
+    }
+
+    pub(crate) fn source_may_open(&mut self, node: i32) {
+        if let Some(broker) = self.sources.get_mut(&node) {
+            broker.link = Link::Closed;
+        }
+    }
+
+    /// An answer: its batches go through the stages at once, the broker gets its next request after.
+    pub(crate) fn fetched(&mut self, node: i32, request: u64, answer: Answer, now: Instant) {
+        let Some(broker) = self.sources.get_mut(&node) else { return };
+        let Some(outstanding) = broker.outstanding.take_if(|outstanding| outstanding.request == request)
+        else {
+            return;
+        };
+        self.budget.release(outstanding.reserved_bytes);
+        let Link::Open { version, .. } = broker.link else { return };
+        let decoded = match answer {
+            Ok(frame) => FetchAnswer::decode(version, &frame),
+            Err(error) => return self.source_failed(node, &error, now),
+        };
+        let answer = match decoded {
+            Ok(answer) => answer,
+            Err(error) => return self.source_failed(node, &error, now),
+        };
+        let partitions = match broker.session.accept(answer) {
+            Ok(partitions) => partitions,
+            Err(error) if BrokerError(error.0).class() == ErrorClass::Retry => {
+                tracing::debug!(broker = node, %error, "opening a new fetch session");
+                return;
+            }
+            Err(error) => return self.source_failed(node, &error, now),
+        };
+        for (number, fetched) in partitions {
+            let is_current = self.partitions.get(number as usize).is_some_and(|p| {
+                p.state.is_copying()
+                    && p.source.fetched_from == Some(node)
+                    && request >= p.source.valid_from_request
+            });
+            if is_current {
+                self.partition_fetched(number, fetched, now);
+            }
+        }
+    }
+
+    fn partition_fetched(&mut self, number: u32, fetched: FetchedPartition, now: Instant) {
+        let isolation = self.config.isolation;
+        let Some(partition) = self.partition(number) else { return };
+        let wanted = partition.cursor.offset;
+        let code = BrokerError(fetched.error_code);
+        let end_offset = match isolation {
+            Isolation::ReadCommitted => fetched.last_stable_offset,
+            Isolation::ReadUncommitted => fetched.high_watermark,
+        };
+        match code.class() {
+            ErrorClass::None => {}
+            ErrorClass::Refresh | ErrorClass::Retry => {
+                tracing::debug!(number, %code, "fetch refused for now");
+                partition.source.leader = None;
+                self.leave_session(number);
+                self.source_leaders.want();
+                return;
+            }
+            ErrorClass::OutOfRange => {
+                let (log_start, log_end) = (fetched.log_start_offset, fetched.high_watermark);
+                return self.end(number, StopReason::OutOfRange { wanted, log_start, log_end }, now);
+            }
+            ErrorClass::Denied => {
+                return self.end(number, StopReason::Denied { side: Side::Source, code, right: "READ" }, now);
+            }
+            _ => return self.end(number, StopReason::FetchRefused { offset: wanted, code }, now),
+        }
+        if let Some(diverging) = fetched.diverging_epoch {
+            let reason =
+                StopReason::Diverged { wanted, epoch: diverging.epoch, end_offset: diverging.end_offset };
+            return self.end(number, reason, now);
+        }
+        partition.source.log_start = fetched.log_start_offset;
+        partition.source.end_offset = Some(end_offset);
+        if partition.goal == Goal::Unknown {
+            partition.goal = Goal::Offset(end_offset);
+        }
+        if !fetched.records.is_empty() {
+            let slice = FetchedSlice {
+                from_offset: wanted,
+                records: fetched.records,
+                aborted_transactions: fetched.aborted_transactions,
+            };
+            self.inspect_slice(number, &slice, now);
+        }
+        self.check_goal(number);
+    }
+
+    /// Stops a partition once everything it has read before is settled.
+    pub(crate) fn end(&mut self, number: u32, reason: StopReason, now: Instant) {
+        self.leave_session(number);
+        if let Some(partition) = self.partition(number) {
+            partition.ending = Some(Arc::new(reason));
+        }
+        self.end_if_settled(number, now);
+    }
+}

@@ -1,0 +1,20 @@
+//! The life of a batch, a file per stage:
+//!
+//! [`fetch`] → [`inspect`] → [`route`] → [`patch`] (or [`repack`]) → [`assemble`] → [`produce`] → [`settle`] →
+//! [`checkpoint`].
+//!
+//! The type says the stage: `FetchedSlice`, `InspectedBatch`, `RoutedBatch`, `PatchedBatch`, a Produce frame,
+//! a settled `Position`. One task owns all of it (see [`crate::task`]); the files hold its methods, stage by
+//! stage.
+
+pub(crate) mod assemble;
+pub(crate) mod checkpoint;
+pub(crate) mod fetch;
+pub(crate) mod inspect;
+pub(crate) mod patch;
+pub(crate) mod produce;
+pub(crate) mod repack;
+pub(crate) mod route;
+pub(crate) mod settle;
+
+pub use repack::RepackError;

@@ -1,0 +1,227 @@
+//! Stage 7: the target's answers. An acknowledged batch must stand where it was expected; anything else sets
+//! the partition back to what is settled, or stops it.
+
+use super::fetch::Link;
+use super::produce::LaneKey;
+use crate::error::{Side, StopReason};
+use crate::partition::Resume;
+use crate::partition::{Failure, Goal, Partition, ResumeAnswer, State};
+use crate::task::FlowTask;
+use crate::task::timers::Timer;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::time::Instant;
+use verbatim_wire::cluster::{BrokerError, ErrorClass};
+use verbatim_wire::connection::Answer;
+use verbatim_wire::produce::{ProduceAnswer, ProducedPartition};
+
+impl FlowTask {
+    pub(crate) fn produced(&mut self, key: LaneKey, request: u64, answer: Answer, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let Some(at) = lane.requests.iter().position(|waiting| waiting.request == request) else { return };
+        let Some(in_flight) = lane.requests.remove(at) else { return };
+        let decoded = match (&lane.link, answer) {
+            (Link::Open { version, .. }, Ok(frame)) => {
+                ProduceAnswer::decode(*version, &frame).map_err(|error| error.to_string())
+            }
+            (_, Ok(_)) => Err("an answer of an earlier connection".to_owned()),
+            (_, Err(error)) => Err(error.to_string()),
+        };
+        let mut unanswered: HashSet<u32> = in_flight.numbers.iter().copied().collect();
+        match decoded {
+            Ok(answer) => {
+                for partition in &answer.partitions {
+                    if let Some(number) = self.routes.answered(partition)
+                        && unanswered.remove(&number)
+                    {
+                        self.settle(number, partition, now);
+                    }
+                }
+            }
+            Err(error) => self.lane_failed(key, &error, now),
+        }
+        // No answer, no knowledge: whether the batch is in the log is looked up before anything is sent again.
+        for number in unanswered {
+            if let Some(partition) = self.partition(number) {
+                partition.answered += 1;
+                partition.target.leader = None;
+            }
+            self.fail(number, Failure::Passing, now);
+        }
+    }
+
+    fn settle(&mut self, number: u32, answer: &ProducedPartition, now: Instant) {
+        let code = BrokerError(answer.error_code);
+        if code != BrokerError::NONE {
+            return self.refused(number, code, answer, now);
+        }
+        let Some(partition) = self.partition(number) else { return };
+        if let Some(reason) = partition.misplaced(answer.base_offset) {
+            partition.answered += 1;
+            return self.fail(number, Failure::Final(Arc::new(reason)), now);
+        }
+        if partition.answered > 0 || !partition.state.is_copying() {
+            // Behind one that failed: what the log holds is looked up once all are answered.
+            partition.answered += 1;
+            return self.conclude(number, now);
+        }
+        partition.settle_front(answer.base_offset);
+        self.make_ready(number);
+        self.pause_or_unpause(number);
+        self.note_progress(number);
+        self.end_if_settled(number, now);
+    }
+
+    fn refused(&mut self, number: u32, code: BrokerError, answer: &ProducedPartition, now: Instant) {
+        let Some(partition) = self.partition(number) else { return };
+        let Some(batch) = partition.queue.get(partition.answered) else { return };
+        let (offset, bytes, records) = (batch.source_offset, batch.bytes(), batch.records);
+        let message = answer.error_message.as_ref().map(|text| String::from_utf8_lossy(text).into_owned());
+        let failure = match code.class() {
+            ErrorClass::Refresh => {
+                partition.target.leader = None;
+                Failure::Passing
+            }
+            ErrorClass::None | ErrorClass::Retry | ErrorClass::Sequence => Failure::Passing,
+            // Damage on the way to us or before is ours to report; damage on the way from us will not repeat.
+            ErrorClass::Corrupt if batch.is_intact() => Failure::Passing,
+            ErrorClass::Corrupt => Failure::Final(Arc::new(StopReason::CorruptAtSource { offset, bytes })),
+            ErrorClass::TooLarge => Failure::Final(Arc::new(StopReason::TooLarge { offset, bytes, code })),
+            ErrorClass::Denied => {
+                Failure::Final(Arc::new(StopReason::Denied { side: Side::Target, code, right: "WRITE" }))
+            }
+            ErrorClass::Fenced => Failure::Final(Arc::new(StopReason::Fenced { code })),
+            ErrorClass::OutOfRange | ErrorClass::Fatal => {
+                Failure::Final(Arc::new(StopReason::Refused { offset, records, bytes, code, message }))
+            }
+        };
+        // A batch behind one that failed is refused for that: only the first refusal says what is wrong.
+        let failure = if partition.answered > 0 { Failure::Passing } else { failure };
+        partition.answered += 1;
+        tracing::debug!(number, %code, ?failure, "the target refused a batch");
+        self.fail(number, failure, now);
+    }
+
+    /// Interrupts copying; the partition goes on, or stops, once every batch under way is answered.
+    pub(crate) fn fail(&mut self, number: u32, failure: Failure, now: Instant) {
+        self.leave_session(number);
+        if let Some(partition) = self.partition(number) {
+            partition.state.fail(failure);
+        }
+        self.conclude(number, now);
+    }
+
+    fn conclude(&mut self, number: u32, now: Instant) {
+        let Some(partition) = self.partition(number) else { return };
+        if partition.answered < partition.in_flight {
+            return;
+        }
+        let State::Settling(failure) = &partition.state else { return };
+        match failure.clone() {
+            Failure::Final(reason) => self.stop(number, &reason),
+            Failure::Passing => {
+                partition.in_flight = 0;
+                partition.answered = 0;
+                partition.rewind();
+                let until = now + partition.backoff.pause();
+                partition.state = State::Pausing(until);
+                self.timers.set(until, Timer::Partition(number));
+            }
+        }
+    }
+
+    /// The target has said what it holds.
+    pub(crate) fn resumed(&mut self, answers: Vec<(Resume, ResumeAnswer)>, now: Instant) {
+        for (resume, answer) in answers {
+            let number = resume.number;
+            let Some(partition) = self.partition(number) else { continue };
+            if partition.generation != resume.generation || !matches!(partition.state, State::Resuming) {
+                continue;
+            }
+            match answer {
+                ResumeAnswer::Holds(records) => {
+                    if records > 0 {
+                        tracing::info!(
+                            records,
+                            "{}: the target holds records not noted yet",
+                            self.name(number)
+                        );
+                    }
+                    self.copy(number, records);
+                }
+                ResumeAnswer::Later(code) => {
+                    tracing::debug!(number, ?code, "the target cannot say yet what it holds");
+                    partition.target.leader = None;
+                    partition.state.fail(Failure::Passing);
+                    self.conclude(number, now);
+                }
+                ResumeAnswer::Stop(reason) => self.stop(number, &Arc::new(reason)),
+            }
+        }
+    }
+
+    /// Copying begins, or goes on.
+    pub(crate) fn copy(&mut self, number: u32, records_to_pass: i64) {
+        if let Some(partition) = self.partition(number) {
+            partition.cursor.records_to_pass = records_to_pass;
+            partition.state = State::Copying;
+        }
+        self.join_session(number);
+    }
+
+    /// Stops a partition that has read a batch which cannot go on, once all before it is settled.
+    pub(crate) fn end_if_settled(&mut self, number: u32, now: Instant) {
+        let Some(partition) = self.partition(number) else { return };
+        let is_done = partition.queue.is_empty() && !partition.is_repacking && partition.backlog.is_empty();
+        if let Some(reason) = partition.ending.clone().filter(|_| is_done) {
+            self.fail(number, Failure::Final(reason), now);
+        }
+    }
+
+    /// The settled position has moved.
+    pub(crate) fn note_progress(&mut self, number: u32) {
+        self.checkpoint.note(number);
+        self.check_goal(number);
+    }
+
+    pub(crate) fn check_goal(&mut self, number: u32) {
+        let Some(partition) = self.partition(number) else { return };
+        if matches!(partition.goal, Goal::Offset(goal) if partition.settled.source_offset >= goal) {
+            partition.goal = Goal::Reached;
+            self.tell_waiting();
+        }
+    }
+}
+
+impl Partition {
+    /// Whether the batch whose turn it is was put elsewhere than it had to be.
+    fn misplaced(&self, found: i64) -> Option<StopReason> {
+        let batch = self.queue.get(self.answered)?;
+        let before: i64 = self.queue.iter().take(self.answered).map(|batch| i64::from(batch.records)).sum();
+        let expected = self.settled.target_offset? + before;
+        (found != expected).then_some(StopReason::UnexpectedOffset {
+            offset: batch.source_offset,
+            expected,
+            found,
+        })
+    }
+
+    fn settle_front(&mut self, base_offset: i64) {
+        let Some(batch) = self.queue.pop_front() else { return };
+        self.in_flight -= 1;
+        self.queued_bytes -= batch.bytes();
+        self.target.has_accepted = true;
+        self.backoff.reset();
+        self.settled.source_offset = batch.source_next;
+        self.settled.leader_epoch = batch.leader_epoch;
+        self.settled.sequence = batch.next_sequence;
+        self.settled.target_offset = Some(base_offset + i64::from(batch.records));
+        self.counters.records += u64::from(batch.records.unsigned_abs());
+        self.counters.bytes += batch.bytes() as u64;
+        if batch.is_repacked {
+            self.counters.repacked_batches += 1;
+        } else {
+            self.counters.forwarded_batches += 1;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Where a flow stands, for people and programs.
+
+use crate::error::{PartitionName, StopReason};
+use crate::partition::Counters;
+use crate::positions::Position;
+use std::sync::Arc;
+
+/// A flow at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Every partition, in the order they were added.
+    pub partitions: Vec<PartitionStatus>,
+    /// Bytes of fetched frames held or asked for.
+    pub held_bytes: usize,
+}
+
+/// A partition at one moment.
+#[derive(Debug, Clone)]
+pub struct PartitionStatus {
+    /// Source topic and partition.
+    pub name: PartitionName,
+    /// Up to where it is on the target.
+    pub position: Position,
+    /// End of what can be read on the source, once known.
+    pub end_offset: Option<i64>,
+    /// Offsets between position and end, once known.
+    pub lag_records: Option<i64>,
+    /// What became of the batches.
+    pub counters: Counters,
+    /// Why it stopped, if it did.
+    pub stopped: Option<Arc<StopReason>>,
+    /// Whether it is being copied right now (and not looked up, paused or stopped).
+    pub is_copying: bool,
+}
+
+impl Status {
+    /// Offsets behind, over all partitions; `None` until every running partition knows its end.
+    pub fn lag_records(&self) -> Option<i64> {
+        let running = self.partitions.iter().filter(|partition| partition.stopped.is_none());
+        running.map(|partition| partition.lag_records).sum()
+    }
+
+    /// All counters added up.
+    pub fn total(&self) -> Counters {
+        self.partitions.iter().fold(Counters::default(), |mut total, partition| {
+            let Counters {
+                forwarded_batches,
+                repacked_batches,
+                records,
+                bytes,
+                aborted_batches,
+                empty_batches,
+            } = partition.counters;
+            total.forwarded_batches += forwarded_batches;
+            total.repacked_batches += repacked_batches;
+            total.records += records;
+            total.bytes += bytes;
+            total.aborted_batches += aborted_batches;
+            total.empty_batches += empty_batches;
+            total
+        })
+    }
+
+    /// Partitions that stopped.
+    pub fn stopped(&self) -> impl Iterator<Item = &PartitionStatus> {
+        self.partitions.iter().filter(|partition| partition.stopped.is_some())
+    }
+}

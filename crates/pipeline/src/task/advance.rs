@@ -1,0 +1,82 @@
+//! After events: everything they made possible.
+
+use super::FlowTask;
+use super::events::Event;
+use super::timers::Timer;
+use crate::error::Side;
+use crate::partition::{Partition, Resume, State, look_at_target};
+use crate::prepare::PreparedTopic;
+use tokio::time::Instant;
+
+impl FlowTask {
+    pub(super) fn advance(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Partition(number) => self.pause_is_over(number, now),
+                Timer::Source(node) => self.source_may_open(node),
+                Timer::Lane(lane) => self.lane_may_open(lane),
+                Timer::Leaders(_) => {}
+                Timer::Checkpoint => self.checkpoint(now),
+            }
+        }
+        self.ask_for_leaders(Side::Source, now);
+        self.ask_for_leaders(Side::Target, now);
+        self.look_at_targets();
+        self.fetch_where_possible();
+        self.produce_where_possible();
+    }
+
+    /// Asks every target leader once about all partitions that are about to go on.
+    fn look_at_targets(&mut self) {
+        for (leader, numbers) in std::mem::take(&mut self.to_resume) {
+            let resumes: Vec<Resume> = numbers.into_iter().filter_map(|number| self.resume(number)).collect();
+            if resumes.is_empty() {
+                continue;
+            }
+            let (target, producer_id) = (self.target.clone(), self.producer.0);
+            self.beside(async move {
+                Event::Resumed(look_at_target(&target, leader, producer_id, resumes).await)
+            });
+        }
+    }
+
+    fn resume(&self, number: u32) -> Option<Resume> {
+        let partition = self.partitions.get(number as usize)?;
+        matches!(partition.state, State::Resuming).then_some(())?;
+        Some(Resume {
+            number,
+            generation: partition.generation,
+            topic: self.routes.topic(partition.topic)?.target.name.clone(),
+            partition: partition.partition,
+            sequence: partition.settled.sequence,
+            target_offset: partition.settled.target_offset,
+        })
+    }
+}
+
+impl FlowTask {
+    /// Topics and partitions to copy from now on; those being copied already are not touched.
+    pub(super) fn add_topics(&mut self, topics: Vec<PreparedTopic>, now: Instant) {
+        for topic in topics {
+            let PreparedTopic { source, target, target_max_message_bytes, partitions } = topic;
+            let index = self.routes.add(source, target, target_max_message_bytes);
+            for prepared in partitions {
+                let number = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
+                if !self.routes.number(index, prepared.partition, number) {
+                    continue;
+                }
+                let is_untouched = prepared.is_untouched && prepared.target_leader.is_some();
+                self.partitions.push(Partition::new(index, &prepared, &self.config, number));
+                if is_untouched {
+                    self.copy(number, 0);
+                } else {
+                    self.locate(number);
+                }
+                if self.partition(number).is_some_and(|p| p.source.leader.is_none()) {
+                    self.source_leaders.want();
+                }
+            }
+        }
+        self.advance(now);
+    }
+}

@@ -1,0 +1,261 @@
+//! The one task that owns a flow: every partition, session, queue and request under way.
+//!
+//! It never waits for anything but the next event. What takes time (opening a connection, asking for
+//! leaders, repacking, saving) runs beside it and comes back as an event; bytes are moved by the connections'
+//! own tasks. A batch costs it some hundred nanoseconds of header work, so one task serves thousands of
+//! partitions at the speed of the network, without a lock, and every decision is made in one place in one
+//! order.
+
+mod advance;
+pub(crate) mod events;
+pub(crate) mod timers;
+
+use crate::FinalPositions;
+use crate::budget::Budget;
+use crate::config::FlowConfig;
+use crate::error::{FlowError, PartitionName, Side, StopReason};
+use crate::flow::checkpoint::Checkpoint;
+use crate::flow::fetch::SourceBroker;
+use crate::flow::inspect::InspectedBatch;
+use crate::flow::produce::{LaneKey, TargetLane};
+use crate::flow::route::{LeaderWatch, Routes};
+use crate::partition::{Goal, Partition, State};
+use crate::positions::PositionStore;
+use crate::status::{PartitionStatus, Status};
+use events::{Command, Event};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use timers::{Timer, Timers};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use verbatim_wire::cluster::Cluster;
+
+/// Events that may wait for the task: answers under way have their place reserved before the request goes out.
+const EVENT_QUEUE: usize = 4096;
+
+/// A flow at work.
+#[derive(Debug)]
+pub(crate) struct FlowTask {
+    pub(crate) config: FlowConfig,
+    pub(crate) source: Cluster,
+    pub(crate) target: Cluster,
+    pub(crate) store: Arc<dyn PositionStore>,
+    /// Producer id and epoch every batch is stamped with.
+    pub(crate) producer: (i64, i16),
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) routes: Routes,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) sources: BTreeMap<i32, SourceBroker>,
+    pub(crate) lanes: BTreeMap<LaneKey, TargetLane>,
+    pub(crate) source_leaders: LeaderWatch,
+    pub(crate) target_leaders: LeaderWatch,
+    /// Partitions to look up on the target, per leader.
+    pub(crate) to_resume: BTreeMap<i32, Vec<u32>>,
+    pub(crate) budget: Budget,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) timers: Timers,
+    /// Kept for its memory.
+    pub(crate) scratch: Vec<InspectedBatch>,
+    waiting_for_goal: Vec<oneshot::Sender<Result<(), FlowError>>>,
+    pub(crate) is_draining: bool,
+}
+
+/// What a task is made of.
+pub(crate) struct Parts {
+    pub(crate) config: FlowConfig,
+    pub(crate) source: Cluster,
+    pub(crate) target: Cluster,
+    pub(crate) store: Arc<dyn PositionStore>,
+    pub(crate) producer: (i64, i16),
+}
+
+impl FlowTask {
+    /// Starts the task; it ends when told to, or when the command channel closes.
+    pub(crate) fn spawn(parts: Parts) -> mpsc::Sender<Command> {
+        let Parts { config, source, target, store, producer } = parts;
+        let (events, inbox) = mpsc::channel(EVENT_QUEUE);
+        let (commander, commands) = mpsc::channel(16);
+        let budget = Budget::new(config.budget_bytes, source.pool().clone());
+        let task = Self {
+            source_leaders: LeaderWatch::new(&config, 1),
+            target_leaders: LeaderWatch::new(&config, 2),
+            config,
+            source,
+            target,
+            store,
+            producer,
+            events,
+            routes: Routes::default(),
+            partitions: Vec::new(),
+            sources: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            to_resume: BTreeMap::new(),
+            budget,
+            checkpoint: Checkpoint::default(),
+            timers: Timers::default(),
+            scratch: Vec::new(),
+            waiting_for_goal: Vec::new(),
+            is_draining: false,
+        };
+        tokio::spawn(task.run(inbox, commands));
+        commander
+    }
+
+    async fn run(mut self, mut inbox: mpsc::Receiver<Event>, mut commands: mpsc::Receiver<Command>) {
+        self.timers.set(Instant::now() + self.config.position_interval, Timer::Checkpoint);
+        let shutdown = loop {
+            let due = self.timers.next();
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(Command::Shutdown(reply)) => break Some(reply),
+                    Some(command) => self.obey(command, Instant::now()),
+                    None => break None,
+                },
+                Some(event) = inbox.recv() => self.hear(event, Instant::now()),
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            // Whatever else has come in meanwhile is heard before acting on it.
+            while let Ok(event) = inbox.try_recv() {
+                self.hear(event, Instant::now());
+            }
+            self.advance(Instant::now());
+        };
+        let Some(reply) = shutdown else { return };
+        let outcome = self.drain(&mut inbox).await;
+        drop(reply.send(outcome));
+    }
+
+    fn obey(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Add(topics) => self.add_topics(topics, now),
+            Command::Status(reply) => drop(reply.send(self.status())),
+            Command::CaughtUp(reply) => self.waiting_for_goal.push(reply),
+            Command::Shutdown(_) => {}
+        }
+        self.tell_waiting();
+    }
+
+    fn hear(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::SourceOpened { node, outcome } => self.source_opened(node, outcome, now),
+            Event::TargetOpened { lane, outcome } => self.lane_opened(lane, outcome, now),
+            Event::Fetched { node, request, answer } => self.fetched(node, request, answer, now),
+            Event::Produced { lane, request, answer } => self.produced(lane, request, answer, now),
+            Event::Leaders { side, outcome } => self.leaders_heard(side, outcome, now),
+            Event::Resumed(answers) => self.resumed(answers, now),
+            Event::Repacked { number, generation, batches, failure } => {
+                self.repacked(number, generation, batches, failure, now);
+            }
+            Event::Saved(outcome) => self.saved(outcome, now),
+        }
+    }
+
+    /// Lets what is under way be answered, sends nothing more, saves the positions.
+    async fn drain(&mut self, inbox: &mut mpsc::Receiver<Event>) -> Result<FinalPositions, FlowError> {
+        self.is_draining = true;
+        let deadline = Instant::now() + self.config.produce_timeout;
+        while self.lanes.values().any(TargetLane::is_busy) {
+            let Ok(Some(event)) = tokio::time::timeout_at(deadline, inbox.recv()).await else { break };
+            if matches!(event, Event::Produced { .. }) {
+                self.hear(event, Instant::now());
+            }
+        }
+        let positions = self.all_positions();
+        self.store.save(positions.clone()).await?;
+        Ok(FinalPositions(positions.into_iter().collect()))
+    }
+
+    pub(crate) fn partition(&mut self, number: u32) -> Option<&mut Partition> {
+        self.partitions.get_mut(number as usize)
+    }
+
+    /// What users know a partition as: its source.
+    pub(crate) fn name(&self, number: u32) -> PartitionName {
+        let partition = self.partitions.get(number as usize);
+        let topic = partition.and_then(|p| self.routes.topic(p.topic));
+        PartitionName {
+            topic: topic.map_or_else(|| "".into(), |route| route.source.name.clone()),
+            partition: partition.map_or(-1, |p| p.partition),
+        }
+    }
+
+    /// Ends a partition for good; the others go on.
+    pub(crate) fn stop(&mut self, number: u32, reason: &Arc<StopReason>) {
+        self.leave_session(number);
+        let name = self.name(number);
+        let Some(partition) = self.partition(number) else { return };
+        if partition.state.is_stopped() {
+            return;
+        }
+        partition.rewind();
+        partition.in_flight = 0;
+        partition.answered = 0;
+        partition.state = State::Stopped(reason.clone());
+        tracing::error!("{name} stopped: {reason}");
+        self.tell_waiting();
+    }
+
+    /// Answers those who wait for the flow to catch up, if it has or cannot.
+    pub(crate) fn tell_waiting(&mut self) {
+        if self.waiting_for_goal.is_empty() {
+            return;
+        }
+        let is_open = |p: &Partition| p.goal != Goal::Reached && !p.state.is_stopped();
+        if self.partitions.iter().any(is_open) {
+            return;
+        }
+        let stopped = self.stopped();
+        for reply in self.waiting_for_goal.drain(..) {
+            let outcome = if stopped.is_empty() { Ok(()) } else { Err(FlowError::Stopped(stopped.clone())) };
+            drop(reply.send(outcome));
+        }
+    }
+
+    fn stopped(&self) -> Vec<(PartitionName, Arc<StopReason>)> {
+        let stopped =
+            (0u32..).zip(&self.partitions).filter_map(|(number, partition)| match &partition.state {
+                State::Stopped(reason) => Some((self.name(number), reason.clone())),
+                _ => None,
+            });
+        stopped.collect()
+    }
+
+    fn status(&self) -> Status {
+        let partitions = (0u32..).zip(&self.partitions).map(|(number, p)| PartitionStatus {
+            name: self.name(number),
+            position: p.settled,
+            end_offset: p.source.end_offset,
+            lag_records: p.lag(),
+            counters: p.counters,
+            stopped: match &p.state {
+                State::Stopped(reason) => Some(reason.clone()),
+                _ => None,
+            },
+            is_copying: p.state.is_copying(),
+        });
+        Status { partitions: partitions.collect(), held_bytes: self.budget.held_bytes() }
+    }
+
+    /// Reserves a place for an answer; without one the request must wait.
+    pub(crate) fn reserve(&self) -> Option<mpsc::OwnedPermit<Event>> {
+        self.events.clone().try_reserve_owned().ok()
+    }
+
+    /// Runs `work` beside the task; its result comes back as an event.
+    pub(crate) fn beside(&self, work: impl Future<Output = Event> + Send + 'static) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let event = work.await;
+            // The task is gone when nobody listens: then the result is of no use.
+            let _ = events.send(event).await;
+        });
+    }
+
+    pub(crate) fn leaders(&mut self, side: Side) -> &mut LeaderWatch {
+        match side {
+            Side::Source => &mut self.source_leaders,
+            Side::Target => &mut self.target_leaders,
+        }
+    }
+}
