@@ -101,7 +101,12 @@ fn run_in_empty_root(binary: &Path) -> Result<Option<String>, Failure> {
         let Ok(result) = command.arg("--version").output() else { continue };
         let said = String::from_utf8_lossy(&result.stderr).into_owned();
         if result.status.success() {
-            return Ok(Some(String::from_utf8_lossy(&result.stdout).trim().to_owned()));
+            let printed = String::from_utf8_lossy(&result.stdout).trim().to_owned();
+            if !printed.contains(env!("CARGO_PKG_VERSION")) {
+                let message = format!("verbatim --version prints {printed:?}, which is not the version");
+                return Err(Failure::Failed(message));
+            }
+            return Ok(Some(printed));
         }
         if !["Operation not permitted", "Permission denied"].iter().any(|refusal| said.contains(refusal)) {
             return Err(Failure::Failed(format!(
