@@ -14,6 +14,8 @@ const TIMEOUT_MS: i32 = 30_000;
 const FETCH_WAIT_MS: i32 = 500;
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
+/// LEADER_NOT_AVAILABLE: also our word for a partition whose leader a broker does not name.
+const NO_LEADER: i16 = 5;
 
 /// Which records a reader may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,11 +131,12 @@ impl Client {
         if let Some(leader) = self.leaders.get(&at) {
             return Ok(*leader);
         }
-        let found = self.patiently(|client| {
+        self.patiently(|client| {
             client.metadata(Some(topic))?;
-            client.leaders.get(&at).copied().map(Ok).transpose()
-        })?;
-        found.ok_or_else(|| Error::Stuck { topic: topic.to_owned(), partition, waiting_for: "leader" })
+            let missing =
+                || Error::Broker { request: "Metadata", topic: topic.to_owned(), partition, code: NO_LEADER };
+            client.leaders.get(&at).copied().ok_or_else(missing)
+        })
     }
 
     /// Creates a topic and waits until it has leaders.

@@ -32,7 +32,7 @@ pub enum Error {
         /// The offset of the batch, where there is one, else -1.
         offset: i64,
     },
-    /// No broker leads the partition, or no data comes although there should be some.
+    /// No data comes although there should be some.
     Stuck {
         /// The topic.
         topic: String,
