@@ -1,7 +1,7 @@
 //! Real clusters for a test, or a plain word that there are none.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn main() -> verbatim_tests::TestResult {
 //! let Some(clusters) = verbatim_tests::kafka::two_clusters()? else { return Ok(()) };
 //! let (from, to) = (clusters.source.bootstrap(), clusters.target.bootstrap());
 //! # let _ = (from, to);
@@ -56,7 +56,8 @@ pub fn skip(reason: &str) {
     // The harness names a test's thread after the test.
     let name = thread.name().unwrap_or("a test");
     let line = format!("{name}: {reason}\n");
-    eprint!("skipped: {line}");
+    // Past the harness, which keeps to itself what passing tests print.
+    let _ = write!(std::io::stderr(), "skipped: {line}");
     if let Some(path) = std::env::var_os("VERBATIM_SKIPPED") {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
         let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));

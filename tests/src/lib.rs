@@ -10,3 +10,25 @@
 pub mod java;
 pub mod kafka;
 pub mod oracle;
+
+use std::error::Error;
+use std::fmt;
+
+/// What a test returns: any error fails it, with its message.
+pub type TestResult<T = ()> = Result<T, Failure>;
+
+/// Any error. The harness shows errors by `Debug`, which here is what the error has to say, line breaks and all: the end of a broker's
+/// log is part of some.
+pub struct Failure(Box<dyn Error + Send + Sync>);
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}

@@ -1,8 +1,10 @@
 //! The support library end to end on real Kafka: clusters, Kafka's own clients and the oracle agree with each other.
 
 use std::collections::BTreeMap;
-use std::error::Error;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
+use verbatim_tests::TestResult;
 use verbatim_tests::java::{Mix, MixMode, Produced, Programs};
 use verbatim_tests::kafka;
 use verbatim_tests::oracle::{
@@ -10,8 +12,6 @@ use verbatim_tests::oracle::{
     read_log,
 };
 use xtask::kafka::{Cluster, Options};
-
-type TestResult = Result<(), Box<dyn Error>>;
 
 /// Kafka's own producer writes with each codec; the oracle and Kafka's own consumer find what it says it wrote.
 #[test]
@@ -126,14 +126,14 @@ fn a_cluster_of_three_outlives_the_death_of_one() -> TestResult {
     let mix = Mix { partitions: 3, records: None, rate: 500, ..Mix::default() };
     let load = programs.start_producing(&bootstrap, "orders", &mix)?;
     while Produced::parse_running(&load.lines()).values().sum::<u64>() < 100 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     let victim = u32::try_from(client.leader("orders", 0)?)?;
     cluster.kill(victim)?;
     assert!(!cluster.is_running(victim));
     let before = Produced::parse_running(&load.lines()).values().sum::<u64>();
     while Produced::parse_running(&load.lines()).values().sum::<u64>() < before + 500 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     cluster.restart(victim)?;
     let produced = Produced::parse(&load.finish()?)?;
@@ -141,5 +141,50 @@ fn a_cluster_of_three_outlives_the_death_of_one() -> TestResult {
         let log = read_log(&bootstrap, "orders", partition)?;
         assert_eq!(log.iter().map(|batch| u64::from(batch.count.unsigned_abs())).sum::<u64>(), acked);
     }
+    Ok(())
+}
+
+/// The second listener asks for a password, the first does not.
+#[test]
+fn a_listener_with_sasl() -> TestResult {
+    let Some(distribution) = kafka::distribution()? else { return Ok(()) };
+    let module = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+    let options = Options::new("sasl")
+        .secure("SASL_PLAINTEXT")
+        .property("listener.name.client.sasl.enabled.mechanisms", "PLAIN")
+        .property("listener.name.client.plain.sasl.jaas.config", format!("{module} user_alice=\"secret\";"));
+    let cluster = Cluster::start(&distribution, options)?;
+    Client::new(&cluster.bootstrap()).create_topic(&NewTopic::new("orders", 1))?;
+    let programs = Programs::compile(&distribution)?;
+    let settings = |password: &str| {
+        let login = format!("{module} username=\"alice\" password=\"{password}\";");
+        [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &login)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+    };
+    let mix = Mix { client: settings("secret"), ..Mix::default() };
+    let produced = programs.produce(&cluster.secure_bootstrap(), "orders", &mix)?;
+    assert_eq!(produced.acked[&0], 1000);
+    let mix = Mix { client: settings("wrong"), ..Mix::default() };
+    let refusal = programs.produce(&cluster.secure_bootstrap(), "orders", &mix).unwrap_err();
+    assert!(refusal.to_string().contains("SaslAuthenticationException"), "{refusal}");
+    Ok(())
+}
+
+/// A paused broker keeps its connections and says nothing; resumed, it answers.
+#[test]
+fn a_paused_broker_answers_once_resumed() -> TestResult {
+    let Some(distribution) = kafka::distribution()? else { return Ok(()) };
+    let mut cluster = Cluster::start(&distribution, Options::new("paused"))?;
+    let mut client = Client::new(&cluster.bootstrap());
+    client.create_topic(&NewTopic::new("orders", 1))?;
+    cluster.pause(1)?;
+    let (answer, answered) = sync_channel(1);
+    let question = std::thread::spawn(move || answer.send(client.topics()));
+    assert!(answered.recv_timeout(Duration::from_millis(300)).is_err());
+    assert!(cluster.is_running(1));
+    cluster.resume(1)?;
+    assert_eq!(answered.recv()??, ["orders"]);
+    assert!(question.join().is_ok());
     Ok(())
 }

@@ -29,9 +29,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         long,
         filter,
         kafka: if without_kafka { Kafka::Unwanted } else { Kafka::look() },
-        skipped: target_directory().join(format!("skipped-{}", std::process::id())),
+        skipped_file: target_directory().join(format!("skipped-{}", std::process::id())),
     };
-    let _ = fs::remove_file(&run.skipped);
+    let _ = fs::remove_file(&run.skipped_file);
     let (scenarios, real) = test_files()?;
 
     let mut outcomes = vec![
@@ -56,7 +56,7 @@ struct Run {
     filter: Option<String>,
     kafka: Kafka,
     /// Where skipping tests leave their names.
-    skipped: PathBuf,
+    skipped_file: PathBuf,
 }
 
 /// Whether tests can have Kafka.
@@ -80,7 +80,9 @@ impl Kafka {
 struct Outcome {
     name: &'static str,
     succeeded: bool,
+    /// Those that skipped themselves included: to the harness they are the same.
     passed: u64,
+    skipped: u64,
     ignored: u64,
     failed: Vec<String>,
     seconds: u64,
@@ -95,7 +97,7 @@ impl Run {
             .arg("--")
             .args(&self.filter)
             .args(harness);
-        command.env("VERBATIM_SKIPPED", &self.skipped);
+        command.env("VERBATIM_SKIPPED", &self.skipped_file);
         let in_ci = std::env::var_os("CI").is_some();
         match self.kafka {
             Kafka::Unwanted => command.env("VERBATIM_KAFKA", "off"),
@@ -113,8 +115,8 @@ impl Run {
         let doing = "run cargo test";
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(Failure::while_doing(doing))?;
-        let mut outcome =
-            Outcome { name, succeeded: false, passed: 0, ignored: 0, failed: Vec::new(), seconds: 0 };
+        let mut outcome = Outcome::new(name);
+        let skipped_before = self.skipped().len();
         if let Some(output) = child.stdout.take() {
             for line in BufReader::new(output).lines() {
                 let line = line.map_err(Failure::while_doing(doing))?;
@@ -123,8 +125,18 @@ impl Run {
             }
         }
         outcome.succeeded = child.wait().map_err(Failure::while_doing(doing))?.success();
+        outcome.skipped = self.skipped().len().saturating_sub(skipped_before) as u64;
         outcome.seconds = start.elapsed().as_secs();
         Ok(outcome)
+    }
+
+    /// The tests that skipped themselves so far, each with its reason.
+    fn skipped(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.skipped_file).unwrap_or_default();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
     }
 
     /// The summary, and the verdict.
@@ -132,8 +144,11 @@ impl Run {
         println!("\n=== summary");
         for outcome in outcomes {
             let verdict = if outcome.succeeded { "passed" } else { "FAILED" };
-            let Outcome { name, passed, ignored, seconds, .. } = outcome;
-            println!("{verdict}  {name}: {passed} tests passed, {ignored} ignored, {seconds} s");
+            let Outcome { name, passed, skipped, ignored, seconds, .. } = outcome;
+            let passed = passed.saturating_sub(*skipped);
+            println!(
+                "{verdict}  {name}: {passed} tests passed, {skipped} skipped, {ignored} ignored, {seconds} s"
+            );
             for test in &outcome.failed {
                 println!("          {test}");
             }
@@ -148,14 +163,11 @@ impl Run {
         if !self.long {
             println!("Tests that take minutes were left out; --long runs them.");
         }
-        let skipped = fs::read_to_string(&self.skipped).unwrap_or_default();
-        let _ = fs::remove_file(&self.skipped);
+        let skipped = self.skipped();
+        let _ = fs::remove_file(&self.skipped_file);
         if !skipped.is_empty() {
             println!("These tests did not run:");
-            let mut lines: Vec<&str> = skipped.lines().collect();
-            lines.sort_unstable();
-            lines.dedup();
-            lines.iter().for_each(|line| println!("  {line}"));
+            skipped.iter().for_each(|line| println!("  {line}"));
         }
         let passed: u64 = outcomes.iter().map(|outcome| outcome.passed).sum();
         if outcomes.iter().any(|outcome| !outcome.succeeded) {
@@ -171,6 +183,10 @@ impl Run {
 }
 
 impl Outcome {
+    fn new(name: &'static str) -> Self {
+        Self { name, succeeded: false, passed: 0, skipped: 0, ignored: 0, failed: Vec::new(), seconds: 0 }
+    }
+
     /// Takes note of a line that the test harness printed.
     fn note(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
@@ -211,8 +227,7 @@ mod tests {
 
     #[test]
     fn results_of_several_binaries_add_up() {
-        let mut outcome =
-            Outcome { name: "x", succeeded: true, passed: 0, ignored: 0, failed: Vec::new(), seconds: 0 };
+        let mut outcome = Outcome::new("x");
         outcome.note(
             "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.10s",
         );
