@@ -1,1 +1,34 @@
 //! Shared parts of the scenario tests.
+//!
+//! * [`oracle`]: reads and writes Kafka's logs batch by batch with a client and a header parser of its own, and compares two of them.
+//! * [`kafka`]: real clusters for a test, or a plain word that there are none.
+//! * [`java`]: Kafka's own producer and consumer, as second opinions and for load.
+//!
+//! A file in `tests/tests` whose name starts with `kafka` is run by `cargo xtask test` as part of the real-Kafka step; all others
+//! must get by without, or skip through [`kafka::distribution`].
+
+pub mod java;
+pub mod kafka;
+pub mod oracle;
+
+use std::error::Error;
+use std::fmt;
+
+/// What a test returns: any error fails it, with its message.
+pub type TestResult<T = ()> = Result<T, Failure>;
+
+/// Any error. The harness shows errors by `Debug`, which here is what the error has to say, line breaks and all: the end of a broker's
+/// log is part of some.
+pub struct Failure(Box<dyn Error + Send + Sync>);
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}

@@ -1,2 +1,7 @@
 //! Development commands: `cargo xtask help`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xtask::command::run(std::env::args().skip(1).collect())
+}

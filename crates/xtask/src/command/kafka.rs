@@ -1,0 +1,51 @@
+//! `cargo xtask kafka`: clusters for people.
+
+use std::io::Read;
+
+use super::Failure;
+use super::arguments::Arguments;
+use crate::kafka::{Cluster, DEFAULT_VERSION, Distribution, Options, Tuning};
+
+pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
+    let version = arguments.value("--version")?.unwrap_or_else(|| DEFAULT_VERSION.to_owned());
+    let clusters = arguments.value("--clusters")?.unwrap_or(2u32);
+    let brokers = arguments.value("--brokers")?.unwrap_or(1u32);
+    let heap_mib = arguments.value("--heap")?.unwrap_or(512u32);
+    arguments.nothing()?;
+    if clusters == 0 || brokers == 0 {
+        return Err(Failure::Usage("at least one cluster of one broker".to_owned()));
+    }
+
+    let distribution = Distribution::resolve(&version)?;
+    let mut running = Vec::new();
+    for number in 1..=clusters {
+        let options = Options::new(format!("cluster-{number}"))
+            .brokers(brokers)
+            .heap_mib(heap_mib)
+            .tuning(Tuning::Throughput)
+            .property("auto.create.topics.enable", "true");
+        let cluster = Cluster::start(&distribution, options)?;
+        println!("cluster {number} (Kafka {version}): {}", cluster.bootstrap());
+        running.push(cluster);
+    }
+    println!();
+    if let [source, target, ..] = running.as_slice() {
+        println!(
+            "copy everything from the first to the second:\n  cargo run --release --package verbatim -- \
+             run --from {} --to {} --topics '.*'\n",
+            source.bootstrap(),
+            target.bootstrap()
+        );
+    }
+    if let Some(first) = running.first() {
+        println!(
+            "Kafka's own tools, for example:\n  {} org.apache.kafka.tools.TopicCommand --bootstrap-server {} --list\n",
+            distribution.run_class().display(),
+            first.bootstrap()
+        );
+    }
+    println!("Ctrl-C ends and removes them.");
+    // At a Ctrl-C we simply end: each cluster's warden notices and cleans up. Without a terminal the end of the input ends us.
+    let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+    Ok(())
+}

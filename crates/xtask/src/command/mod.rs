@@ -1,0 +1,91 @@
+//! The commands behind `cargo xtask`, one file each.
+
+mod arguments;
+mod dist;
+mod fuzz;
+mod kafka;
+mod process;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use arguments::Arguments;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--long] [--without-kafka] [FILTER]
+        all tests: units, scenarios, fuzz corpus, and those against real Apache Kafka.
+        FILTER runs only tests whose name contains it; --long adds those that take minutes
+  kafka [--version 4.1.0] [--clusters 2] [--brokers 1] [--heap MIB]
+        real Kafka clusters on this machine, until Ctrl-C
+  fuzz [TARGET] [--seconds 600]
+        cargo-fuzz on one target, or on all of them one after the other
+  dist [--target x86_64-unknown-linux-musl]
+        the static release binary, into dist/, proven static
+  help  this text
+
+environment:
+  VERBATIM_KAFKA=off|require   tests that need Kafka: skip them, or fail without it (default: run them where Kafka can be had)
+  JAVA_HOME                    the Java that runs Kafka
+";
+
+/// Exit code for a command line that cannot be understood (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+enum Failure {
+    /// The command line is wrong.
+    Usage(String),
+    /// The command was understood and failed.
+    Failed(String),
+}
+
+impl Failure {
+    /// A failure while `doing` something, for `map_err`.
+    fn while_doing<E: std::fmt::Display>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let doing = doing.into();
+        move |error| Self::Failed(format!("cannot {doing}: {error}"))
+    }
+}
+
+impl From<crate::kafka::Error> for Failure {
+    fn from(error: crate::kafka::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs the command that `arguments` (without the program's name) asks for.
+pub fn run(arguments: Vec<String>) -> ExitCode {
+    let mut arguments = Arguments::new(arguments);
+    let outcome = match arguments.command().as_deref() {
+        Some("test") => test::run(arguments),
+        Some("kafka") => kafka::run(arguments),
+        Some("fuzz") => fuzz::run(arguments),
+        Some("dist") => dist::run(arguments),
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => Err(Failure::Usage(format!("there is no command {other:?}"))),
+        None => Err(Failure::Usage("a command is missing".to_owned())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => {
+            eprintln!("error: {message}\n\n{USAGE}");
+            ExitCode::from(EXIT_USAGE)
+        }
+        Err(Failure::Failed(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
+}

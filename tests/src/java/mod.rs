@@ -1,0 +1,11 @@
+//! Kafka's own clients, as second opinions and for load: the programs in `tests/java`, compiled once and run with Kafka's jars.
+//!
+//! `programs` compiles and runs; `mix` and `consume` wrap the two programs there are.
+
+mod consume;
+mod mix;
+mod programs;
+
+pub use consume::{Consumed, ConsumedPartition};
+pub use mix::{Mix, MixMode, Produced};
+pub use programs::{Error, Programs, Running};
