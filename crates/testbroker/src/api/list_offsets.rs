@@ -16,6 +16,8 @@ use crate::cluster::state::State;
 use crate::error::ErrorCode;
 use crate::log::time::TimedOffset;
 
+/// First version with leader epochs.
+const EPOCH_VERSION: i16 = 4;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
@@ -33,7 +35,11 @@ impl Api for ListOffsets {
         let mut state = call.core.state();
         let answered = |topic: &str, partition: &ListOffsetsPartition| {
             let found = look_up(call.node, &mut state, topic, partition, read_committed);
-            found.unwrap_or_else(|code| refused(partition, code))
+            match found {
+                Ok(found) if call.version < EPOCH_VERSION => found.with_leader_epoch(-1),
+                Ok(found) => found,
+                Err(code) => refused(partition, code),
+            }
         };
         respond(&request, answered)
     }

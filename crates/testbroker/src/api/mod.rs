@@ -2,17 +2,37 @@
 //!
 //! Every file names its key and versions, says what the broker does, and what is simplified.
 
+pub(crate) mod add_offsets_to_txn;
+pub(crate) mod add_partitions_to_txn;
 pub(crate) mod api_versions;
+pub(crate) mod create_partitions;
 pub(crate) mod create_topics;
+pub(crate) mod delete_records;
+pub(crate) mod delete_topics;
 pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
+pub(crate) mod describe_groups;
+pub(crate) mod describe_producers;
+pub(crate) mod end_txn;
 pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod heartbeat;
+pub(crate) mod incremental_alter_configs;
 pub(crate) mod init_producer_id;
+pub(crate) mod join_group;
+pub(crate) mod leave_group;
+pub(crate) mod list_groups;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
+pub(crate) mod offset_commit;
+pub(crate) mod offset_fetch;
+pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 pub(crate) mod reply;
+pub(crate) mod sync_group;
+pub(crate) mod txn_offset_commit;
 pub(crate) mod versions;
+pub(crate) mod write_txn_markers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -133,11 +153,31 @@ pub(crate) async fn answer(mut call: Call, body: Bytes) -> Answer {
         Fetch => fetch::Fetch,
         ListOffsets => list_offsets::ListOffsets,
         Metadata => metadata::Metadata,
+        OffsetCommit => offset_commit::OffsetCommit,
+        OffsetFetch => offset_fetch::OffsetFetch,
+        FindCoordinator => find_coordinator::FindCoordinator,
+        JoinGroup => join_group::JoinGroup,
+        Heartbeat => heartbeat::Heartbeat,
+        LeaveGroup => leave_group::LeaveGroup,
+        SyncGroup => sync_group::SyncGroup,
+        DescribeGroups => describe_groups::DescribeGroups,
+        ListGroups => list_groups::ListGroups,
         ApiVersions => api_versions::ApiVersions,
         CreateTopics => create_topics::CreateTopics,
+        DeleteTopics => delete_topics::DeleteTopics,
+        DeleteRecords => delete_records::DeleteRecords,
         InitProducerId => init_producer_id::InitProducerId,
+        OffsetForLeaderEpoch => offset_for_leader_epoch::OffsetForLeaderEpoch,
+        AddPartitionsToTxn => add_partitions_to_txn::AddPartitionsToTxn,
+        AddOffsetsToTxn => add_offsets_to_txn::AddOffsetsToTxn,
+        EndTxn => end_txn::EndTxn,
+        WriteTxnMarkers => write_txn_markers::WriteTxnMarkers,
+        TxnOffsetCommit => txn_offset_commit::TxnOffsetCommit,
         DescribeConfigs => describe_configs::DescribeConfigs,
+        CreatePartitions => create_partitions::CreatePartitions,
+        IncrementalAlterConfigs => incremental_alter_configs::IncrementalAlterConfigs,
         DescribeCluster => describe_cluster::DescribeCluster,
+        DescribeProducers => describe_producers::DescribeProducers,
     }
 }
 
