@@ -1,0 +1,91 @@
+//! What every connection of every broker shares.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::cluster::clock::Clock;
+use crate::cluster::state::State;
+use crate::faults::rules::Faults;
+
+/// The cluster behind the connections.
+///
+/// One lock guards all state: every request takes effect at one instant, and CRCs are computed outside of it.
+pub(crate) struct Core {
+    pub(crate) clock: Clock,
+    /// Woken whenever something changed that a waiting request may be waiting for.
+    pub(crate) changed: Notify,
+    state: Mutex<State>,
+    faults: Mutex<Faults>,
+    /// Tasks by broker, so that a crash takes exactly its own; node −1 holds the cluster's timers.
+    tasks: Mutex<BTreeMap<i32, JoinSet<()>>>,
+    connections: AtomicU64,
+    runtime: Handle,
+}
+
+/// Owner of tasks that belong to no broker.
+pub(crate) const NO_NODE: i32 = -1;
+
+impl Core {
+    pub(crate) fn new(state: State, clock: Clock) -> Self {
+        Self {
+            clock,
+            changed: Notify::new(),
+            state: Mutex::new(state),
+            faults: Mutex::default(),
+            tasks: Mutex::default(),
+            connections: AtomicU64::new(0),
+            runtime: Handle::current(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Runs a task that ends with its broker.
+    pub(crate) fn spawn(&self, node: i32, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = tasks.entry(node).or_default();
+        while set.try_join_next().is_some() {}
+        set.spawn_on(task, &self.runtime);
+    }
+
+    /// Makes the cluster's runtime the current one, for sockets opened outside of it.
+    pub(crate) fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
+    /// Ends the tasks of one broker and waits until they are gone, its listener with them.
+    pub(crate) async fn stop(&self, node: i32) {
+        let set = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
+        if let Some(mut set) = set {
+            set.shutdown().await;
+        }
+    }
+
+    /// Ends everything.
+    pub(crate) fn stop_all(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}
