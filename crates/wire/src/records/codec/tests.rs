@@ -51,7 +51,8 @@ fn the_limit_is_exact() {
     let plain = vec![0; 1_000_000];
     for codec in Codec::ALL {
         let compressed = compress(codec, &plain).unwrap();
-        assert!(decompress(codec, &compressed, plain.len()).is_ok(), "{codec}");
+        let output = decompress(codec, &compressed, plain.len()).unwrap();
+        assert!(output.capacity() <= plain.len(), "{codec}: {}", output.capacity());
         for limit_bytes in [plain.len() - 1, 70_000, 1, 0] {
             let result = decompress(codec, &compressed, limit_bytes);
             assert!(
@@ -108,10 +109,10 @@ fn a_wrong_lz4_header_checksum_passes_only_when_asked() {
 
 /// An LZ4 frame of two linked blocks with all checksums and the content size: what Kafka never writes.
 /// The second block is a match 4 bytes back, into the first.
-fn linked_frame() -> Vec<u8> {
+fn linked_frame(declared_bytes: u64) -> Vec<u8> {
     use twox_hash::XxHash32;
     let content = b"abcdabcdabcdabcdabcde";
-    let descriptor = [[0b0101_1100, 0x40].as_slice(), &(content.len() as u64).to_le_bytes()].concat();
+    let descriptor = [[0b0101_1100, 0x40].as_slice(), &declared_bytes.to_le_bytes()].concat();
     let stored = b"abcd";
     // Match of 4+8, then literals "abcde".
     let compressed = [0x08, 4, 0, 0x50, b'a', b'b', b'c', b'd', b'e'];
@@ -133,12 +134,21 @@ fn linked_frame() -> Vec<u8> {
 
 #[test]
 fn linked_lz4_blocks_with_checksums_are_read_and_verified() {
-    let frame = linked_frame();
+    let frame = linked_frame(21);
     assert_eq!(decompress(Codec::Lz4, &frame, 100).unwrap(), b"abcdabcdabcdabcdabcde");
     for index in 4..frame.len() {
         let mut changed = frame.clone();
         changed[index] ^= 1;
         assert!(decompress(Codec::Lz4, &changed, 100).is_err(), "byte {index}");
+    }
+}
+
+#[test]
+fn the_lz4_content_size_counts() {
+    for declared_bytes in [0, 20, 22, u64::MAX] {
+        let result = decompress(Codec::Lz4, &linked_frame(declared_bytes), 100);
+        let position_0 = matches!(result, Err(CodecError::DeclaredLength { codec: Codec::Lz4, position: 0 }));
+        assert!(position_0, "{declared_bytes}: {result:?}");
     }
 }
 

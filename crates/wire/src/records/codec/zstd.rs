@@ -26,7 +26,7 @@ const WINDOW_MAX_BYTES: u64 = 1 << 40;
 
 pub(super) fn decompress(input: &[u8], output: &mut Output) -> Result<(), CodecError> {
     let mut rest = input;
-    while {
+    loop {
         let position = input.len() - rest.len();
         let (magic, after) =
             rest.split_first_chunk().ok_or(CodecError::Truncated { codec: Codec::Zstd, position })?;
@@ -35,9 +35,10 @@ pub(super) fn decompress(input: &[u8], output: &mut Output) -> Result<(), CodecE
             magic if SKIPPABLE.contains(&magic) => skip(after, position)?,
             _ => return Err(CodecError::FrameHeader { codec: Codec::Zstd, position }),
         };
-        !rest.is_empty()
-    } {}
-    Ok(())
+        if rest.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 /// Steps over a skippable frame after its magic.
@@ -109,4 +110,30 @@ fn failed(source: FrameDecoderError, position: usize) -> CodecError {
 
 pub(super) fn compress(input: &[u8]) -> Vec<u8> {
     compress_to_vec(input, CompressionLevel::Fastest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window_bytes(head: [u8; 6]) -> u64 {
+        let power = 1_u64 << (10 + (head[5] >> 3));
+        power + power / 8 * u64::from(head[5] & 7)
+    }
+
+    #[test]
+    fn the_window_follows_the_limit() {
+        let asks_for_all = [0x28, 0xB5, 0x2F, 0xFD, 0, 0xFF];
+        for limit_bytes in [0, 1, 128 * 1024, 128 * 1024 + 1, 1_000_000, 1 << 20, (1 << 20) - 1, 100_000_000]
+        {
+            let enough = (limit_bytes as u64).max(WINDOW_MIN_BYTES);
+            let window = window_bytes(with_bounded_window(asks_for_all, limit_bytes));
+            assert!((enough..=enough + enough / 8).contains(&window), "{limit_bytes}: {window}");
+        }
+        assert!(window_bytes(with_bounded_window(asks_for_all, usize::MAX)) >= WINDOW_MAX_BYTES);
+        // What is small already, or is no window, stays.
+        for head in [[0x28, 0xB5, 0x2F, 0xFD, 0, 3 << 3], [0x28, 0xB5, 0x2F, 0xFD, 0b0010_0000, 0xFF]] {
+            assert_eq!(with_bounded_window(head, 1 << 20), head);
+        }
+    }
 }
