@@ -1,1 +1,9 @@
-//! Under construction.
+//! What surrounds the data: which topics are copied, and making them on the target.
+//!
+//! Each part looks at both clusters, plans (pure, printable), and applies the plan.
+
+mod mirror;
+mod topics;
+
+pub use mirror::{Mirror, MirrorConfig, MirrorError};
+pub use topics::{FilterError, TopicFilter, TopicPlan, TopicProblem};

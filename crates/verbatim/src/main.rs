@@ -1,2 +1,48 @@
-//! The `verbatim` command.
-fn main() {}
+//! The `verbatim` command: arguments, logging, wiring; no logic of its own.
+
+mod arguments;
+mod demo;
+mod failure;
+mod logging;
+mod progress;
+mod run;
+mod signals;
+mod units;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return failure::usage(&error),
+    };
+    logging::start(arguments.log);
+    match start(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("verbatim: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// One thread drives everything: its work is headers, the bytes are moved by the kernel.
+fn start(command: Command) -> Result<(), Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Run(run) => run::run(run).await,
+            Command::Demo(demo) => demo::demo(demo).await,
+        }
+    });
+    // Whatever still waits (a name look-up, say) is not worth waiting for.
+    runtime.shutdown_background();
+    outcome
+}

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use verbatim_wire::cluster::{Backoff, BrokerError, Cluster, ClusterError, ErrorClass, Lane};
+use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, Lane, persist};
 use verbatim_wire::connection::{Cause, ConnectionError};
 use verbatim_wire::fetch::{
     self, FetchAnswer, FetchLimits, FetchSession, FetchTarget, Isolation, TopicIdentity,
@@ -12,8 +12,6 @@ use verbatim_wire::primitives::Malformed;
 use verbatim_wire::produce::{self, ProduceAnswer, ProduceBatch};
 use verbatim_wire::records::{Batch, Entry, HEADER_BYTES, Walker};
 
-/// Attempts before an append or a read is given up.
-const ATTEMPTS: u32 = 8;
 const TIMEOUT_MS: i32 = 15_000;
 const FETCH_BYTES: i32 = 1 << 20;
 
@@ -42,29 +40,9 @@ impl TopicLog {
         ClusterError::Refused { request, subject: self.topic.to_string(), code, message: None }
     }
 
-    /// Repeats `attempt` while trying again can help.
-    async fn persist<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, ClusterError>
-    where
-        F: Future<Output = Result<T, ClusterError>>,
-    {
-        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2), 1);
-        loop {
-            let error = match attempt().await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let class = error.broker_error().map(BrokerError::class);
-            let is_passing = matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh));
-            if !is_passing || backoff.attempts() >= ATTEMPTS {
-                return Err(error);
-            }
-            tokio::time::sleep(backoff.pause()).await;
-        }
-    }
-
     /// Appends one batch, acknowledged by all in-sync replicas.
     pub(super) async fn append(&self, batch: &Bytes) -> Result<(), ClusterError> {
-        self.persist(|| self.append_once(batch)).await
+        persist(|| self.append_once(batch)).await
     }
 
     async fn append_once(&self, batch: &Bytes) -> Result<(), ClusterError> {
@@ -85,7 +63,7 @@ impl TopicLog {
 
     /// All batches from the log's start to its end as of now.
     pub(super) async fn read(&self) -> Result<Vec<Batch>, ClusterError> {
-        self.persist(|| self.read_once()).await
+        persist(|| self.read_once()).await
     }
 
     async fn read_once(&self) -> Result<Vec<Batch>, ClusterError> {

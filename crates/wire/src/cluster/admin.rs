@@ -1,6 +1,6 @@
 //! Topics and their configs: CreateTopics (19), DescribeConfigs (32).
 
-use super::{BrokerError, Cluster, ClusterError};
+use super::{BrokerError, Cluster, ClusterError, PartitionMetadata, persist};
 use crate::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use crate::messages::describe_configs_request::DescribeConfigsResource;
 use crate::messages::{CreateTopicsRequest, DescribeConfigsRequest, StrBytes, TopicName};
@@ -78,12 +78,36 @@ impl Cluster {
         Ok(topics.iter().map(outcome).collect())
     }
 
-    /// Creates one topic unless it exists.
+    /// Creates one topic unless it exists, and waits until it can be used.
     ///
     /// # Errors
     /// When no broker answers, or it is refused.
     pub async fn create_topic(&self, topic: NewTopic) -> Result<(), ClusterError> {
-        self.create_topics(&[topic], false).await?.into_iter().collect()
+        let name = topic.name.clone();
+        self.create_topics(&[topic], false).await?.into_iter().collect::<Result<(), _>>()?;
+        self.topics_are_there(&[name]).await
+    }
+
+    /// Waits until every partition of `topics` has a leader: brokers hear of a new topic some time after the
+    /// controller has answered.
+    ///
+    /// # Errors
+    /// When they have none after some twenty seconds.
+    pub async fn topics_are_there(&self, topics: &[Arc<str>]) -> Result<(), ClusterError> {
+        persist(async || {
+            let metadata = self.metadata(Some(topics)).await?;
+            for name in topics {
+                let found = metadata.topic(name);
+                let code = found.map_or(BrokerError::UNKNOWN_TOPIC_OR_PARTITION, |topic| topic.error);
+                code.check("find topic", name, None)?;
+                let leaderless = found.and_then(|topic| topic.partitions.iter().find(|p| p.leader < 0));
+                if let Some(PartitionMetadata { partition, .. }) = leaderless {
+                    return Err(ClusterError::NoLeader { topic: name.clone(), partition: *partition });
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// The configs of `topics`, one outcome per topic, in order.

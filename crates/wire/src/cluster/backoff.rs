@@ -1,5 +1,6 @@
 //! Growing pauses between attempts, with jitter so that many clients do not knock in step.
 
+use super::{BrokerError, ClusterError, ErrorClass};
 use std::time::Duration;
 
 /// Exponential backoff: doubles from `first` to `last`, each pause reduced by up to a half at random.
@@ -37,6 +38,34 @@ impl Backoff {
     /// After a success.
     pub fn reset(&mut self) {
         self.attempts = 0;
+    }
+}
+
+/// Attempts before [`persist`] gives up: some twenty seconds.
+const ATTEMPTS: u32 = 14;
+
+/// Repeats `attempt` while trying again can help: a lost connection, a leader being elected, a coordinator
+/// still loading.
+///
+/// # Errors
+/// The last failure, or the first that repeating cannot mend.
+pub async fn persist<T, F>(attempt: impl Fn() -> F) -> Result<T, ClusterError>
+where
+    F: Future<Output = Result<T, ClusterError>>,
+{
+    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(2), 1);
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let class = error.broker_error().map(BrokerError::class);
+        let is_passing = matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh));
+        if !is_passing || backoff.attempts() >= ATTEMPTS {
+            return Err(error);
+        }
+        tracing::debug!(%error, "trying again");
+        tokio::time::sleep(backoff.pause()).await;
     }
 }
 

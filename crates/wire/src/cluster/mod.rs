@@ -10,7 +10,7 @@ mod offsets;
 
 pub use address::{Bootstrap, BootstrapError};
 pub use admin::{NewTopic, TopicConfig, TopicConfigs};
-pub use backoff::Backoff;
+pub use backoff::{Backoff, persist};
 pub use broker_error::{BrokerError, ErrorClass};
 pub use error::ClusterError;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};

@@ -1,6 +1,6 @@
 //! What a leader knows of a partition's log: ListOffsets (2), DescribeProducers (61); and InitProducerId (22).
 
-use super::{BrokerError, Cluster, ClusterError, Lane};
+use super::{BrokerError, Cluster, ClusterError, Lane, persist};
 use crate::messages::describe_producers_request::TopicRequest;
 use crate::messages::describe_producers_response::ProducerState as DescribedProducer;
 use crate::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -148,13 +148,13 @@ impl Cluster {
             .with_transaction_timeout_ms(i32::MAX)
             .with_producer_id((-1).into())
             .with_producer_epoch(-1);
-        let answer = self.call_any(&request).await?;
-        BrokerError(answer.error_code).check(
-            "get a producer id from",
-            format!("cluster {}", self.id()),
-            None,
-        )?;
-        Ok((answer.producer_id.0, answer.producer_epoch))
+        persist(async || {
+            let answer = self.call_any(&request).await?;
+            let subject = format!("cluster {}", self.id());
+            BrokerError(answer.error_code).check("get a producer id from", subject, None)?;
+            Ok((answer.producer_id.0, answer.producer_epoch))
+        })
+        .await
     }
 }
 

@@ -1,0 +1,177 @@
+//! Keeps a flow supplied with the topics that match.
+
+use crate::topics::{FilterError, TopicFilter, TopicPlan, TopicProblem, look, plan};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use verbatim_pipeline::{Flow, FlowConfig, FlowError, FlowHandle, TopicPair};
+use verbatim_wire::cluster::{Cluster, ClusterError};
+
+/// Settings of a mirror.
+#[derive(Debug, Clone)]
+pub struct MirrorConfig {
+    /// Which topics.
+    pub topics: TopicFilter,
+    /// How they are copied.
+    pub flow: FlowConfig,
+    /// How often the source is asked for new topics and partitions. Default 2 s.
+    pub discovery_interval: Duration,
+}
+
+impl MirrorConfig {
+    /// Defaults for topics that match `patterns`.
+    ///
+    /// # Errors
+    /// When the patterns cannot be read.
+    pub fn new(patterns: &str) -> Result<Self, FilterError> {
+        Ok(Self {
+            topics: TopicFilter::new(patterns)?,
+            flow: FlowConfig::default(),
+            discovery_interval: Duration::from_secs(2),
+        })
+    }
+}
+
+/// A mirror could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// The source cluster failed us.
+    #[error("source cluster: {0}")]
+    Source(#[source] ClusterError),
+    /// The target cluster failed us.
+    #[error("target cluster: {0}")]
+    Target(#[source] ClusterError),
+    /// Topics that cannot be copied; nothing was started or created.
+    #[error("{}", listed(.0))]
+    Topics(Vec<TopicProblem>),
+    /// Topics that could not be created.
+    #[error("target cluster: {}", created(.0))]
+    Create(Vec<ClusterError>),
+    /// The flow failed.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+}
+
+fn listed(problems: &[TopicProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn created(errors: &[ClusterError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A flow and the topics it is to copy.
+#[derive(Debug)]
+pub struct Mirror {
+    config: MirrorConfig,
+    source: Cluster,
+    target: Cluster,
+    flow: FlowHandle,
+    /// Topics being copied and their number of partitions.
+    known: HashMap<Arc<str>, usize>,
+}
+
+impl Mirror {
+    /// Looks at both clusters, creates what the target lacks, and starts copying.
+    ///
+    /// # Errors
+    /// When a cluster fails us, a matching topic cannot be copied, or a topic cannot be created. In the first
+    /// two cases nothing has been created.
+    pub async fn start(source: Cluster, target: Cluster, config: MirrorConfig) -> Result<Self, MirrorError> {
+        if source.id() == target.id() && !source.id().is_empty() {
+            return Err(FlowError::SameCluster { id: source.id().to_owned() }.into());
+        }
+        let (seen, target_brokers) = look(&source, &target, &config.topics, &HashMap::new()).await?;
+        let counts = counted(&seen);
+        let TopicPlan { pairs, create, problems } = plan(seen, target_brokers);
+        if !problems.is_empty() {
+            return Err(MirrorError::Topics(problems));
+        }
+        create_topics(&target, &create).await?;
+        let flow = Flow::new(source.clone(), target.clone()).config(config.flow.clone());
+        let flow = pairs.into_iter().fold(flow, Flow::pair).start().await?;
+        Ok(Self { config, source, target, flow, known: counts })
+    }
+
+    /// The flow that copies.
+    pub fn flow(&self) -> &FlowHandle {
+        &self.flow
+    }
+
+    /// Topics being copied.
+    pub fn topics(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Looks for topics and partitions that are new on the source and takes them up. A topic that cannot be
+    /// copied is named in the log and looked at again next time.
+    ///
+    /// # Errors
+    /// When a cluster fails us; trying again later may help.
+    pub async fn discover(&mut self) -> Result<Vec<TopicPair>, MirrorError> {
+        let (seen, target_brokers) =
+            look(&self.source, &self.target, &self.config.topics, &self.known).await?;
+        if seen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let counts = counted(&seen);
+        let TopicPlan { pairs, create, problems } = plan(seen, target_brokers);
+        for problem in problems {
+            tracing::error!("not copied: {problem}");
+        }
+        create_topics(&self.target, &create).await?;
+        self.flow.add_topics(&pairs).await?;
+        for pair in &pairs {
+            if let Some(partitions) = counts.get(&pair.source) {
+                self.known.insert(pair.source.clone(), *partitions);
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Discovers for ever, at the configured interval.
+    pub async fn watch(&mut self) {
+        loop {
+            tokio::time::sleep(self.config.discovery_interval).await;
+            match self.discover().await {
+                Ok(pairs) if pairs.is_empty() => {}
+                Ok(pairs) => {
+                    let names: Vec<&str> = pairs.iter().map(|pair| &*pair.source).collect();
+                    tracing::info!("also copying {}", names.join(", "));
+                }
+                Err(error) => tracing::warn!(%error, "looking for new topics failed; trying again"),
+            }
+        }
+    }
+
+    /// Ends the flow: see [`FlowHandle::shutdown`].
+    pub fn into_flow(self) -> FlowHandle {
+        self.flow
+    }
+}
+
+fn counted(seen: &[crate::topics::SeenTopic]) -> HashMap<Arc<str>, usize> {
+    seen.iter().map(|topic| (topic.name.clone(), topic.partitions)).collect()
+}
+
+/// All of `topics`, or an error that names those that failed; nothing is created if one would be refused.
+async fn create_topics(
+    target: &Cluster,
+    topics: &[verbatim_wire::cluster::NewTopic],
+) -> Result<(), MirrorError> {
+    if topics.is_empty() {
+        return Ok(());
+    }
+    for validate_only in [true, false] {
+        let outcomes = target.create_topics(topics, validate_only).await.map_err(MirrorError::Target)?;
+        let errors: Vec<ClusterError> = outcomes.into_iter().filter_map(Result::err).collect();
+        if !errors.is_empty() {
+            return Err(MirrorError::Create(errors));
+        }
+    }
+    for topic in topics {
+        tracing::info!("created topic {} with {} partitions on the target", topic.name, topic.partitions);
+    }
+    let names: Vec<Arc<str>> = topics.iter().map(|topic| topic.name.clone()).collect();
+    target.topics_are_there(&names).await.map_err(MirrorError::Target)
+}

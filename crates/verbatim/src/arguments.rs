@@ -1,0 +1,71 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use tracing::level_filters::LevelFilter;
+
+/// Copies Kafka topics between clusters by forwarding record batches byte for byte.
+#[derive(Debug, Parser)]
+#[command(name = "verbatim", version, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// What is logged to stderr: error, warn, info, debug, trace or off
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log: LevelFilter,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Copy topics from one cluster to another
+    Run(RunArguments),
+    /// Two clusters in memory, one copy between them, verified at the end; needs no Kafka
+    Demo(DemoArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+exit codes:
+  0   done: caught up, or ended by Ctrl-C with everything noted
+  1   failed: a cluster could not be reached, or partitions stopped
+  64  wrong usage: nothing was started
+
+examples:
+  verbatim run --from a:9092 --to b:9092 --topics 'orders,payments.*'
+  verbatim run --from a:9092 --to tls://b:9093 --topics '.*' --until-caught-up")]
+pub(crate) struct RunArguments {
+    /// Source cluster: [tls://]HOST:PORT[,HOST:PORT...]
+    #[arg(long, value_name = "BROKERS")]
+    pub(crate) from: String,
+    /// Target cluster: [tls://]HOST:PORT[,HOST:PORT...]
+    #[arg(long, value_name = "BROKERS")]
+    pub(crate) to: String,
+    /// Topics to copy: regular expressions, comma-separated, each matching whole names
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) topics: String,
+    /// End once every partition has come to where its source ends now
+    #[arg(long)]
+    pub(crate) until_caught_up: bool,
+    /// Name of the flow; its positions are kept in topic verbatim.NAME on the target
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) name: String,
+    /// Also copy records of transactions that are open or aborted
+    #[arg(long)]
+    pub(crate) read_uncommitted: bool,
+    /// PEM file of authorities to trust for a tls:// source; default: the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_ca_file: Option<PathBuf>,
+    /// PEM file of authorities to trust for a tls:// target; default: the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_ca_file: Option<PathBuf>,
+    /// Memory for data on its way, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) memory: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// How much to copy, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) size: u32,
+}

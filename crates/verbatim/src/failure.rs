@@ -1,0 +1,58 @@
+//! What ends the command early, and the exit code that tells a script which kind it was.
+
+use std::process::ExitCode;
+use verbatim_mirror::{FilterError, MirrorError};
+use verbatim_pipeline::FlowError;
+use verbatim_wire::cluster::{BootstrapError, ClusterError};
+
+/// Wrong usage or config (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+const FAILED: u8 = 1;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{option}: {source}")]
+    Address { option: &'static str, source: BootstrapError },
+    #[error("--topics: {0}")]
+    Topics(#[from] FilterError),
+    #[error(
+        "--name: `{0}` cannot be part of a topic name; use letters, digits, '.', '_' and '-', at most 200"
+    )]
+    Name(String),
+    #[error("{option} {address}: {source}")]
+    Connect { option: &'static str, address: String, source: ClusterError },
+    #[error("--topics {pattern}: no topic of the source cluster matches; nothing to copy")]
+    NothingMatches { pattern: String },
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+    #[error("every partition has stopped; see above")]
+    AllStopped,
+    #[error("the runtime could not be started: {0}")]
+    Runtime(std::io::Error),
+    #[error("the demo's clusters could not be started: {0}")]
+    Demo(std::io::Error),
+    #[error("the copy differs from its source in {0}; this is a defect of verbatim, please report it")]
+    Differs(String),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Address { .. } | Self::Topics(_) | Self::Name(_) => USAGE,
+            Self::Connect { source: ClusterError::Tls(_), .. } => USAGE,
+            Self::Mirror(MirrorError::Flow(FlowError::SameCluster { .. })) => USAGE,
+            Self::Interrupted => 130,
+            _ => FAILED,
+        })
+    }
+}
+
+/// Prints what clap has to say: help and version to stdout, anything else to stderr.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    drop(error.print());
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,108 @@
+//! `verbatim run`: connects, mirrors, shows progress, ends when told to.
+
+use crate::arguments::RunArguments;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::signals;
+use std::path::PathBuf;
+use verbatim_mirror::{Mirror, MirrorConfig};
+use verbatim_pipeline::{Cluster, ClusterConfig, FlowError, Isolation};
+use verbatim_wire::transport::TlsConfig;
+
+pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
+    let RunArguments {
+        from,
+        to,
+        topics,
+        until_caught_up,
+        name,
+        read_uncommitted,
+        from_ca_file,
+        to_ca_file,
+        memory,
+    } = arguments;
+    // All that can be checked without a cluster comes first.
+    let source = cluster_config("--from", &from, from_ca_file)?;
+    let target = cluster_config("--to", &to, to_ca_file)?;
+    let mut config = MirrorConfig::new(&topics)?;
+    if name.is_empty()
+        || name.len() > 200
+        || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    {
+        return Err(Failure::Name(name));
+    }
+    config.flow.name = name;
+    config.flow.budget_bytes = (memory as usize) << 20;
+    if read_uncommitted {
+        config.flow.isolation = Isolation::ReadUncommitted;
+    }
+
+    let (source, target) = tokio::join!(connect("--from", source), connect("--to", target));
+    let mirror = Mirror::start(source?, target?, config).await?;
+    if mirror.topics() == 0 {
+        if until_caught_up {
+            return Err(Failure::NothingMatches { pattern: topics });
+        }
+        tracing::warn!("no topic of the source cluster matches --topics {topics} yet; waiting for one");
+    }
+    copy(mirror, until_caught_up).await
+}
+
+fn cluster_config(
+    option: &'static str,
+    address: &str,
+    ca_file: Option<PathBuf>,
+) -> Result<ClusterConfig, Failure> {
+    let mut config = ClusterConfig::new(address).map_err(|source| Failure::Address { option, source })?;
+    config.tls = TlsConfig { ca_file };
+    Ok(config)
+}
+
+async fn connect(option: &'static str, config: ClusterConfig) -> Result<Cluster, Failure> {
+    let address = config.bootstrap.to_string();
+    Cluster::connect(config).await.map_err(|source| Failure::Connect { option, address, source })
+}
+
+/// Copies until caught up, told to end, or nothing is left that runs.
+async fn copy(mut mirror: Mirror, until_caught_up: bool) -> Result<(), Failure> {
+    let mut progress = Progress::start();
+    let outcome = tokio::select! {
+        () = signals::first() => {
+            tracing::info!("ending: letting what is under way be answered; Ctrl-C again ends at once");
+            Ok(())
+        }
+        outcome = watch(&mut mirror, &mut progress, until_caught_up) => outcome,
+    };
+    let status = mirror.flow().status().await?;
+    let ended = mirror.into_flow().shutdown().await;
+    println!("{}", progress.finish(&status));
+    outcome?;
+    ended?;
+    Ok(())
+}
+
+async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bool) -> Result<(), Failure> {
+    let mut redraw = tokio::time::interval(progress.interval());
+    loop {
+        if until_caught_up {
+            tokio::select! {
+                _ = redraw.tick() => {}
+                outcome = mirror.flow().caught_up() => return Ok(outcome?),
+            }
+        } else {
+            tokio::select! {
+                _ = redraw.tick() => {}
+                () = mirror.watch() => {}
+            }
+        }
+        let status = mirror.flow().status().await?;
+        progress.show(&status);
+        let is_over = !status.partitions.is_empty() && status.stopped().count() == status.partitions.len();
+        if is_over && !until_caught_up {
+            return Err(Failure::AllStopped);
+        }
+        if status.partitions.is_empty() && until_caught_up {
+            return Err(Failure::Flow(FlowError::Ended));
+        }
+    }
+}

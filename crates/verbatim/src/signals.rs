@@ -1,0 +1,32 @@
+//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once.
+
+use std::process;
+
+/// Waits for the first signal; from then on the next one ends the process.
+pub(crate) async fn first() {
+    next().await;
+    tokio::spawn(async {
+        next().await;
+        eprintln!("verbatim: ended at once; what was under way is looked up at the next start");
+        process::exit(130);
+    });
+}
+
+#[cfg(unix)]
+async fn next() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(not(unix))]
+async fn next() {
+    drop(tokio::signal::ctrl_c().await);
+}
