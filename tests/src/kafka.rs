@@ -11,16 +11,17 @@
 //!
 //! `VERBATIM_KAFKA` decides what a test does that needs Kafka: `off`, it says so and passes; `require`, it runs or fails. Without
 //! the variable it runs where Kafka can be had and is skipped where not, except under `CI`, where that is a failure.
+//! `VERBATIM_KAFKA_VERSION` names another version than the usual one.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use xtask::kafka::{Cluster, DEFAULT_VERSION, Distribution, Error, Options, target_directory};
+use xtask::kafka::{Cluster, Distribution, Error, Options, target_directory};
 
 /// Kafka, or `None` where this test is to be skipped; an error where Kafka ought to be there and is not.
 pub fn distribution() -> Result<Option<Distribution>, Error> {
-    distribution_of(DEFAULT_VERSION)
+    distribution_of(&xtask::kafka::version())
 }
 
 /// The same for a given version.

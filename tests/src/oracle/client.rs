@@ -215,32 +215,37 @@ impl Client {
         })
     }
 
-    /// Appends one batch as it is, acknowledged by all in-sync replicas; returns the offset it got. Sent once: what a lost answer means
-    /// is for the caller to find out.
+    /// Appends one batch as it is, acknowledged by all in-sync replicas; returns the offset it got. Sent again only where a broker
+    /// said that it does not lead the partition (yet): what a lost answer means is for the caller to find out.
     pub fn produce(&mut self, topic: &str, partition: i32, batch: &[u8]) -> Result<i64, Error> {
         let body = Body::default().null_string().int16(-1).int32(TIMEOUT_MS).array(1).string(topic).array(1);
         let body = body.int32(partition).bytes(batch);
-        let leader = self.leader(topic, partition)?;
-        let answer = self.ask_node(leader, 0, 7, &body.0)?;
-        let mut rest = Rest::new(&answer, "Produce answer");
-        let found = rest.array(|rest| {
-            rest.string()?;
-            rest.array(|rest| {
-                rest.int32()?;
-                let code = rest.int16()?;
-                let base_offset = rest.int64()?;
-                rest.take(16)?;
-                Ok((code, base_offset))
-            })
-        })?;
-        match found.into_iter().flatten().next() {
-            Some((0, base_offset)) => Ok(base_offset),
-            Some((code, _)) => {
-                self.leaders.remove(&(topic.to_owned(), partition));
-                Err(Error::Broker { request: "Produce", topic: topic.to_owned(), partition, code })
+        self.patiently(|client| {
+            let leader = client.leader(topic, partition)?;
+            let answer = match client.ask_node(leader, 0, 7, &body.0) {
+                Ok(answer) => answer,
+                Err(lost) => return Ok(Err(lost)),
+            };
+            let mut rest = Rest::new(&answer, "Produce answer");
+            let found = rest.array(|rest| {
+                rest.string()?;
+                rest.array(|rest| {
+                    rest.int32()?;
+                    let code = rest.int16()?;
+                    let base_offset = rest.int64()?;
+                    rest.take(16)?;
+                    Ok((code, base_offset))
+                })
+            })?;
+            match found.into_iter().flatten().next() {
+                Some((0, base_offset)) => Ok(Ok(base_offset)),
+                Some((code, _)) => {
+                    client.leaders.remove(&(topic.to_owned(), partition));
+                    Err(Error::Broker { request: "Produce", topic: topic.to_owned(), partition, code })
+                }
+                None => Err(Error::malformed("Produce answer")),
             }
-            None => Err(Error::malformed("Produce answer")),
-        }
+        })?
     }
 
     /// Reads from `offset`: at most about `max_bytes`, but at least one batch; nothing if nothing comes within half a second.

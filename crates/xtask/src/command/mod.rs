@@ -28,6 +28,7 @@ usage: cargo xtask COMMAND
 
 environment:
   VERBATIM_KAFKA=off|require   tests that need Kafka: skip them, or fail without it (default: run them where Kafka can be had)
+  VERBATIM_KAFKA_VERSION       the Kafka that tests run against (default 4.1.0)
   JAVA_HOME                    the Java that runs Kafka
 ";
 

@@ -154,7 +154,7 @@ impl Run {
             }
         }
         match &self.kafka {
-            Kafka::Here => println!("Kafka {} was used.", kafka::DEFAULT_VERSION),
+            Kafka::Here => println!("Kafka {} was used.", kafka::version()),
             Kafka::Unwanted => {
                 println!("Nothing was tested against real Kafka, as asked for (--without-kafka).")
             }

@@ -37,9 +37,14 @@ pub use options::{Options, Tuning};
 /// The Kafka version used where nothing else is asked for.
 pub const DEFAULT_VERSION: &str = "4.1.0";
 
-/// The default distribution, or why this machine cannot run Kafka (no Java, no Maven, Maven Central out of reach).
+/// The version that tests run against: `VERBATIM_KAFKA_VERSION`, else [`DEFAULT_VERSION`].
+pub fn version() -> String {
+    std::env::var("VERBATIM_KAFKA_VERSION").unwrap_or_else(|_| DEFAULT_VERSION.to_owned())
+}
+
+/// The distribution that tests run against, or why this machine cannot run it (no Java, no Maven, Maven Central out of reach).
 pub fn available() -> Result<Distribution, Error> {
-    Distribution::resolve(DEFAULT_VERSION)
+    Distribution::resolve(&version())
 }
 
 /// The directory cargo builds into: `CARGO_TARGET_DIR`, else `target` at the root of the workspace.
