@@ -31,6 +31,7 @@ pub(crate) async fn wait_for<T>(
         match next_tick {
             None => changed.await,
             Some(time) => tokio::select! {
+                biased;
                 () = changed => {}
                 () = tokio::time::sleep_until(time) => {}
             },

@@ -82,6 +82,7 @@ async fn poll(call: &Call, wanted: &[Wanted], limits: FetchLimits, deadline: Ins
             return gathered;
         }
         tokio::select! {
+            biased;
             () = changed => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
