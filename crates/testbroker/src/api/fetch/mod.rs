@@ -71,10 +71,8 @@ impl Api for Fetch {
 /// Reads until there is enough, or time is up.
 async fn poll(call: &Call, wanted: &[Wanted], limits: FetchLimits, deadline: Instant) -> Vec<Gathered> {
     loop {
-        // Enabled before the read: a change between the read and the wait must not be missed.
+        // Made before the read: `notify_waiters` reaches it from now on, so no change is missed before the wait.
         let changed = call.core.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
         let gathered = gather(call, wanted, limits);
         let bytes: usize = gathered.iter().map(|it| it.slice.bytes).sum();
         let urgent = gathered.iter().any(Gathered::is_urgent);
