@@ -164,6 +164,27 @@ async fn a_new_owner_aborts_and_fences_the_old_one() {
 }
 
 #[tokio::test]
+async fn who_asks_with_an_old_epoch_is_fenced() {
+    let cluster = one_broker();
+    let mut client = Client::connect(&cluster, 1).await;
+    init(&mut client, "a").await;
+    let (_, producer) = init(&mut client, "a").await;
+    for (version, epoch, code) in [(4, 0, 90), (3, 0, 47), (4, producer.1, 0)] {
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(Some(transactional("a")))
+            .with_transaction_timeout_ms(60_000)
+            .with_producer_id(ProducerId(producer.0))
+            .with_producer_epoch(epoch);
+        assert_eq!(client.call(version, &request).await.error_code, code);
+    }
+    let greedy = InitProducerIdRequest::default()
+        .with_transactional_id(Some(transactional("b")))
+        .with_transaction_timeout_ms(900_001)
+        .with_producer_id(ProducerId(-1));
+    assert_eq!(client.call(4, &greedy).await.error_code, 50);
+}
+
+#[tokio::test]
 async fn transactions_version_2_adds_partitions_and_bumps_the_epoch() {
     let cluster = one_broker();
     let mut client = Client::connect(&cluster, 1).await;

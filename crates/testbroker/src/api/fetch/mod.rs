@@ -1,6 +1,6 @@
 //! Fetch, key 1, versions 4 to 18.
 //!
-//! In order: [`sessions`] say what is wanted, [`gather`] reads it (again and again while polling), [`response`] is
+//! In order: [`sessions`] say what is wanted, [`mod@gather`] reads it (again and again while polling), [`response`] is
 //! written by hand so that stored payloads are never copied.
 //!
 //! * Long poll: answers at `min_bytes`, at any error or divergence, or after `max_wait_ms`.
