@@ -1,5 +1,6 @@
 //! DeleteRecords, key 21, versions 0 to 2.
 //!
+//! * A topic that is only compacted refuses (`POLICY_VIOLATION`).
 //! * −1 means the high watermark. A batch that holds the new log start stays whole, as in Kafka.
 
 use kafka_protocol::messages::delete_records_request::DeleteRecordsPartition;
@@ -20,7 +21,11 @@ impl Api for DeleteRecords {
     async fn answer(call: &Call, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
         let mut state = call.core.state();
         let response = respond(&request, |topic, wanted| {
-            state.led(call.node, topic, wanted.partition_index, -1)?.log.delete_before(wanted.offset)
+            state.led(call.node, topic, wanted.partition_index, -1)?;
+            if state.topics.topic(topic).is_some_and(|it| it.limits.compacted && !it.limits.deletes) {
+                return Err(ErrorCode::POLICY_VIOLATION);
+            }
+            state.topics.partition_mut(topic, wanted.partition_index)?.log.delete_before(wanted.offset)
         });
         drop(state);
         call.core.changed.notify_waiters();

@@ -24,7 +24,8 @@ pub(crate) struct Core {
     state: Mutex<State>,
     faults: Mutex<Faults>,
     /// Tasks by broker, so that a crash takes exactly its own; node −1 holds the cluster's timers.
-    tasks: Mutex<BTreeMap<i32, JoinSet<()>>>,
+    /// `None` once the cluster has ended.
+    tasks: Mutex<Option<BTreeMap<i32, JoinSet<()>>>>,
     connections: AtomicU64,
     runtime: Handle,
 }
@@ -39,7 +40,7 @@ impl Core {
             changed: Notify::new(),
             state: Mutex::new(state),
             faults: Mutex::default(),
-            tasks: Mutex::default(),
+            tasks: Mutex::new(Some(BTreeMap::new())),
             connections: AtomicU64::new(0),
             runtime: Handle::current(),
         }
@@ -60,6 +61,7 @@ impl Core {
     /// Runs a task that ends with its broker.
     pub(crate) fn spawn(&self, node: i32, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tasks) = tasks.as_mut() else { return };
         let set = tasks.entry(node).or_default();
         while set.try_join_next().is_some() {}
         set.spawn_on(task, &self.runtime);
@@ -72,15 +74,19 @@ impl Core {
 
     /// Ends the tasks of one broker and waits until they are gone, its listener with them.
     pub(crate) async fn stop(&self, node: i32) {
-        let set = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
-        if let Some(mut set) = set {
+        // Again until none is left: a listener may have accepted a connection while it was being stopped.
+        while let Some(mut set) = self.take_tasks(node) {
             set.shutdown().await;
         }
     }
 
     /// Ends everything.
     pub(crate) fn stop_all(&self) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn take_tasks(&self, node: i32) -> Option<JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).as_mut()?.remove(&node)
     }
 }
 

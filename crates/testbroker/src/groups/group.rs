@@ -209,11 +209,8 @@ impl Group {
             self.leader = None;
             self.protocol = None;
         } else {
+            // It may be the one everybody waited for: whoever waits ticks next.
             self.prepare(now);
-            // The one that left may be the one everybody waited for.
-            if self.members.values().all(|member| member.is_joining) {
-                self.begin_generation(now);
-            }
         }
     }
 

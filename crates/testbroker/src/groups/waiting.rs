@@ -12,9 +12,8 @@ pub(crate) async fn wait_for<T>(
     mut answer: impl FnMut(&mut Group) -> Option<T>,
 ) -> T {
     loop {
+        // Made before the look: `notify_waiters` reaches it from now on, so no change is missed before the wait.
         let changed = call.core.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
         let next_tick = {
             let mut state = call.core.state();
             let group = state.groups.entry(group_id.to_owned()).or_default();
@@ -31,6 +30,7 @@ pub(crate) async fn wait_for<T>(
         match next_tick {
             None => changed.await,
             Some(time) => tokio::select! {
+                biased;
                 () = changed => {}
                 () = tokio::time::sleep_until(time) => {}
             },

@@ -27,10 +27,10 @@ impl PartitionLog {
                 kept.push_back(batch.clone());
                 continue;
             }
-            let aborted = self.is_aborted(&header);
+            // Keys of aborted records are not in `latest`, so those records go, too.
             let keep = |record: &RecordView| {
                 let offset = header.base_offset + record.offset_delta;
-                !aborted && record_key(batch, record).is_some_and(|key| latest.get(&key) == Some(&offset))
+                record_key(batch, record).is_some_and(|key| latest.get(&key) == Some(&offset))
             };
             if let Some(thinned) = self.thin(batch, keep, delete_horizon_ms) {
                 kept.push_back(thinned);

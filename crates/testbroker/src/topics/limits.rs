@@ -24,6 +24,8 @@ pub(crate) struct Limits {
     pub(crate) timestamp_before_max_ms: i64,
     pub(crate) timestamp_after_max_ms: i64,
     pub(crate) compacted: bool,
+    /// Whether `cleanup.policy` contains delete.
+    pub(crate) deletes: bool,
     pub(crate) min_insync_replicas: usize,
 }
 
@@ -39,11 +41,12 @@ impl Limits {
             _ => return Err(ErrorCode::INVALID_CONFIG),
         };
         let policies = configs::effective(configs, "cleanup.policy").split(',').map(str::trim);
-        let mut compacted = false;
+        let (mut compacted, mut deletes) = (false, false);
         for policy in policies {
             match policy {
                 "compact" => compacted = true,
-                "delete" | "" => {}
+                "delete" => deletes = true,
+                "" => {}
                 _ => return Err(ErrorCode::INVALID_CONFIG),
             }
         }
@@ -56,6 +59,7 @@ impl Limits {
             timestamp_before_max_ms: number(configs, "message.timestamp.before.max.ms")?,
             timestamp_after_max_ms: number(configs, "message.timestamp.after.max.ms")?,
             compacted,
+            deletes,
             min_insync_replicas: number(configs, "min.insync.replicas")?,
         })
     }

@@ -203,6 +203,12 @@ async fn records_are_deleted_by_request() {
         assert_eq!((result.error_code, result.low_watermark), expected);
     }
     assert_eq!(cluster.log("t", 0).unwrap().len(), 0);
+    cluster.create_topic("compacted", 1, &[("cleanup.policy", "compact")]).unwrap();
+    let partition = DeleteRecordsPartition::default().with_offset(0);
+    let topics =
+        vec![DeleteRecordsTopic::default().with_name(topic("compacted")).with_partitions(vec![partition])];
+    let response = client.call(2, &DeleteRecordsRequest::default().with_topics(topics)).await;
+    assert_eq!(response.topics[0].partitions[0].error_code, 44);
     assert_eq!(cluster.append("t", 0, &batch([("k", "v")]).build()), Ok(5));
     assert_eq!(
         cluster.append("nobody", 0, &batch([("k", "v")]).build()),

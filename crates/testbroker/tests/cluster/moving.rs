@@ -86,18 +86,21 @@ async fn a_lone_broker_comes_back_without_its_last_batches() {
     let mut client = Client::connect(&cluster, 1).await;
     let records = batch((0..3).map(|_| ("k", "v"))).producer(7, 0, 3).build();
     assert_eq!(client.produce("t", 0, records).await.base_offset, 3);
-    // Epochs 0 and 2 wrote, 1 did not.
+    // Epochs 0, 2 and 4 wrote; 1 had no leader, and 3 had one that wrote nothing.
+    cluster.bump_epoch("t", 0).unwrap();
+    cluster.bump_epoch("t", 0).unwrap();
+    cluster.append("t", 0, &three()).unwrap();
     let mut answers = Vec::new();
-    for epoch in [0, 1, 2, 3] {
+    for epoch in [0, 1, 2, 3, 4, 5] {
         let partition =
-            OffsetForLeaderPartition::default().with_current_leader_epoch(2).with_leader_epoch(epoch);
+            OffsetForLeaderPartition::default().with_current_leader_epoch(4).with_leader_epoch(epoch);
         let topics =
             vec![OffsetForLeaderTopic::default().with_topic(topic("t")).with_partitions(vec![partition])];
         let request = OffsetForLeaderEpochRequest::default().with_topics(topics);
         let answer = client.call(4, &request).await.topics.remove(0).partitions.remove(0);
         answers.push((answer.leader_epoch, answer.end_offset));
     }
-    assert_eq!(answers, [(0, 3), (0, 3), (2, 6), (-1, -1)]);
+    assert_eq!(answers, [(0, 3), (0, 3), (2, 6), (2, 6), (4, 9), (-1, -1)]);
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! What a broker accepts, refuses, and recognises as already written.
 
 use bytes::Bytes;
-use kafka_protocol::messages::InitProducerIdRequest;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
+use kafka_protocol::messages::{InitProducerIdRequest, MetadataRequest};
 use verbatim_testbroker::{BatchBuilder, ErrorCode, TestCluster, batch, opaque_batch};
 use verbatim_wire::records::header::Attributes;
 
-use crate::client::{Client, produce_request};
+use crate::client::{Client, produce_request, topic};
 
 fn one_broker() -> TestCluster {
     let cluster = TestCluster::builder().start_memory();
@@ -47,11 +48,24 @@ async fn what_is_produced_comes_back_with_only_offset_and_epoch_changed() {
 async fn every_produce_version_writes() {
     let cluster = one_broker();
     let mut client = Client::connect(&cluster, 1).await;
-    for version in 3..=12 {
-        let response = client.call(version, &produce_request("t", 0, ten().build())).await;
+    let wanted = MetadataRequestTopic::default().with_name(Some(topic("t")));
+    let metadata = client.call(12, &MetadataRequest::default().with_topics(Some(vec![wanted]))).await;
+    for version in 3..=13 {
+        let mut request = produce_request("t", 0, ten().build());
+        if version == 13 {
+            request.topic_data[0].name = topic("");
+            request.topic_data[0].topic_id = metadata.topics[0].topic_id;
+        }
+        let response = client.call(version, &request).await;
         let answer = &response.responses[0].partition_responses[0];
         assert_eq!(answer.base_offset, i64::from(version - 3) * 10, "version {version}");
     }
+}
+
+#[test]
+fn the_handle_can_be_shared() {
+    fn shared<T: Send + Sync>() {}
+    shared::<TestCluster>();
 }
 
 #[tokio::test]

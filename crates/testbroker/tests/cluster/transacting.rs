@@ -106,11 +106,19 @@ async fn read_committed_stops_at_the_first_open_transaction_and_lists_the_aborte
     // The aborted one overlaps what is read from 3 on (its marker is at 6), not what is read from 7 on.
     assert_eq!(committed(&mut client, 0, 4).await, (vec![3, 6, 7], vec![(a.0, 0)]));
     assert_eq!(committed(&mut client, 0, 7).await, (vec![7], vec![]));
+    // Of what lies behind the returned batches nothing is listed.
+    let mut short = fetch_request("t", &[(0, 0)]).with_isolation_level(1);
+    short.topics[0].partitions[0].partition_max_bytes = 1;
+    cluster.append("t", 0, &three((77, 0), 0)).unwrap();
+    cluster.abort("t", 0, (77, 0)).unwrap();
+    let response = client.call(11, &short).await;
+    let listed = partitions(&response)[0].aborted_transactions.clone().unwrap();
+    assert_eq!(listed.iter().map(|it| it.producer_id.0).collect::<Vec<_>>(), [a.0]);
     // A partition that was added and not written got its marker, too.
     assert_eq!(cluster.log("t", 1).unwrap().iter().map(Bytes::len).collect::<Vec<_>>(), [78]);
     // Read uncommitted: everything, and no list.
     let all = client.fetch("t", 0, 0).await;
-    assert_eq!(headers(all.records.as_ref().unwrap()).len(), 4);
+    assert_eq!(headers(all.records.as_ref().unwrap()).len(), 6);
     assert!(all.aborted_transactions.is_none());
     let mut markers = cluster.log("t", 0).unwrap()[2].clone();
     let marker = kafka_protocol::records::RecordBatchDecoder::decode(&mut markers).unwrap().records.remove(0);
@@ -153,6 +161,27 @@ async fn a_new_owner_aborts_and_fences_the_old_one() {
     assert_eq!(end(&mut client, 3, "a", old, true).await.0, 90);
     assert_eq!(end(&mut client, 1, "a", old, true).await.0, 47);
     assert_eq!(cluster.append("t", 0, &three(old, 3)).unwrap_err().0, 47);
+}
+
+#[tokio::test]
+async fn who_asks_with_an_old_epoch_is_fenced() {
+    let cluster = one_broker();
+    let mut client = Client::connect(&cluster, 1).await;
+    init(&mut client, "a").await;
+    let (_, producer) = init(&mut client, "a").await;
+    for (version, epoch, code) in [(4, 0, 90), (3, 0, 47), (4, producer.1, 0)] {
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(Some(transactional("a")))
+            .with_transaction_timeout_ms(60_000)
+            .with_producer_id(ProducerId(producer.0))
+            .with_producer_epoch(epoch);
+        assert_eq!(client.call(version, &request).await.error_code, code);
+    }
+    let greedy = InitProducerIdRequest::default()
+        .with_transactional_id(Some(transactional("b")))
+        .with_transaction_timeout_ms(900_001)
+        .with_producer_id(ProducerId(-1));
+    assert_eq!(client.call(4, &greedy).await.error_code, 50);
 }
 
 #[tokio::test]

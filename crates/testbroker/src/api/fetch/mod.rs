@@ -1,6 +1,6 @@
 //! Fetch, key 1, versions 4 to 18.
 //!
-//! In order: [`sessions`] say what is wanted, [`gather`] reads it (again and again while polling), [`response`] is
+//! In order: [`sessions`] say what is wanted, [`mod@gather`] reads it (again and again while polling), [`response`] is
 //! written by hand so that stored payloads are never copied.
 //!
 //! * Long poll: answers at `min_bytes`, at any error or divergence, or after `max_wait_ms`.
@@ -71,10 +71,8 @@ impl Api for Fetch {
 /// Reads until there is enough, or time is up.
 async fn poll(call: &Call, wanted: &[Wanted], limits: FetchLimits, deadline: Instant) -> Vec<Gathered> {
     loop {
-        // Enabled before the read: a change between the read and the wait must not be missed.
+        // Made before the read: `notify_waiters` reaches it from now on, so no change is missed before the wait.
         let changed = call.core.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
         let gathered = gather(call, wanted, limits);
         let bytes: usize = gathered.iter().map(|it| it.slice.bytes).sum();
         let urgent = gathered.iter().any(Gathered::is_urgent);
@@ -82,6 +80,7 @@ async fn poll(call: &Call, wanted: &[Wanted], limits: FetchLimits, deadline: Ins
             return gathered;
         }
         tokio::select! {
+            biased;
             () = changed => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
