@@ -4,15 +4,14 @@ use crate::arguments::DemoArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::units;
-use bytes::Bytes;
 use verbatim_mirror::{Mirror, MirrorConfig};
 use verbatim_pipeline::{Cluster, ClusterConfig};
-use verbatim_testbroker::{TestCluster, opaque_batch};
+use verbatim_testbroker::{TestCluster, batch};
 
 const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 4;
-const BATCH_BYTES: usize = 64 << 10;
-const RECORDS_PER_BATCH: i32 = 64;
+const RECORD_BYTES: usize = 1 << 10;
+const RECORDS_PER_BATCH: usize = 64;
 
 pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     let size_bytes = (arguments.size as usize) << 20;
@@ -24,7 +23,7 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     println!("target cluster  {} (3 brokers, in memory)", target.bootstrap());
     fill(&source, size_bytes)?;
     println!(
-        "topic {TOPIC}     {PARTITIONS} partitions, {} in batches of 64 KiB",
+        "topic {TOPIC}     {PARTITIONS} partitions, {} in records of 1 KiB, 64 a batch",
         units::bytes(size_bytes as u64)
     );
 
@@ -57,22 +56,25 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fills the source with batches of bytes that do not compress.
+/// Fills the source with records that do not compress.
 fn fill(source: &TestCluster, size_bytes: usize) -> Result<(), Failure> {
     let refused = |code| Failure::Demo(std::io::Error::other(format!("{code:?}")));
     source.create_topic(TOPIC, PARTITIONS, &[]).map_err(refused)?;
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
-    for batch in 0..size_bytes.div_ceil(BATCH_BYTES) {
-        let mut payload = Vec::with_capacity(BATCH_BYTES);
-        while payload.len() < BATCH_BYTES {
+    let mut value = || {
+        let mut value = Vec::with_capacity(RECORD_BYTES);
+        while value.len() < RECORD_BYTES {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            payload.extend_from_slice(&random.to_le_bytes());
+            value.extend_from_slice(&random.to_le_bytes());
         }
-        let partition = i32::try_from(batch).unwrap_or(0) % PARTITIONS;
-        let batch = opaque_batch(Bytes::from(payload), RECORDS_PER_BATCH, 0).build();
-        source.append(TOPIC, partition, &batch).map_err(refused)?;
+        value
+    };
+    for index in 0..size_bytes.div_ceil(RECORD_BYTES * RECORDS_PER_BATCH) {
+        let partition = i32::try_from(index).unwrap_or(0) % PARTITIONS;
+        let records = (0..RECORDS_PER_BATCH).map(|record| (format!("order-{index}-{record}"), value()));
+        source.append(TOPIC, partition, &batch(records).build()).map_err(refused)?;
     }
     Ok(())
 }
