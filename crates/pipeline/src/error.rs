@@ -187,6 +187,24 @@ pub enum StopReason {
         /// Last sequence number the target knows.
         found: i32,
     },
+    /// The target's log is shorter than what it acknowledged.
+    #[error(
+        "the target partition ends before offset {expected}, up to where records were acknowledged. Was the topic \
+         re-created or cut on the target?"
+    )]
+    TargetShorter {
+        /// End of the target's log as acknowledged.
+        expected: i64,
+    },
+    /// Somebody else wrote to the target.
+    #[error(
+        "the target partition holds records at offset {offset} that this flow did not write; only one flow may write to a \
+         replicated partition"
+    )]
+    ForeignRecords {
+        /// Target offset.
+        offset: i64,
+    },
     /// The target holds a part of a batch.
     #[error(
         "the target ends in the middle of the batch at source offset {offset}; it was not written by this flow"

@@ -66,6 +66,7 @@ impl FlowTask {
             return self.conclude(number, now);
         }
         partition.settle_front(answer.base_offset);
+        self.first_settled.get_or_insert(now);
         self.make_ready(number);
         self.pause_or_unpause(number);
         self.note_progress(number);
@@ -85,7 +86,7 @@ impl FlowTask {
             ErrorClass::None | ErrorClass::Retry | ErrorClass::Sequence => Failure::Passing,
             // Damage on the way to us or before is ours to report; damage on the way from us will not repeat.
             ErrorClass::Corrupt if batch.is_intact() => Failure::Passing,
-            ErrorClass::Corrupt => Failure::Final(Arc::new(StopReason::CorruptAtSource { offset, bytes })),
+            ErrorClass::Corrupt => partition.corrupt(offset, bytes),
             ErrorClass::TooLarge => Failure::Final(Arc::new(StopReason::TooLarge { offset, bytes, code })),
             ErrorClass::Denied => {
                 Failure::Final(Arc::new(StopReason::Denied { side: Side::Target, code, right: "WRITE" }))

@@ -47,6 +47,9 @@ pub(crate) struct Partition {
     pub(crate) is_repacking: bool,
     /// A batch that cannot go on has been read: stop once everything before it is settled.
     pub(crate) ending: Option<Arc<StopReason>>,
+    /// Source offset of a batch whose checksum was wrong once. It is fetched again: damage on the way heals,
+    /// damage on the source's disk does not.
+    pub(crate) suspect: Option<i64>,
     pub(crate) backoff: Backoff,
     pub(crate) goal: Goal,
     pub(crate) counters: Counters,
@@ -164,6 +167,7 @@ impl Partition {
             backlog: VecDeque::new(),
             is_repacking: false,
             ending: None,
+            suspect: None,
             backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(number) + 11),
             goal: Goal::Unknown,
             counters: Counters::default(),
@@ -180,6 +184,15 @@ impl Partition {
         self.ending = None;
         self.target.has_accepted = false;
         self.cursor = Cursor::at(&self.settled);
+    }
+
+    /// What a wrong checksum at source offset `offset` means: one more try, or the end.
+    pub(crate) fn corrupt(&mut self, offset: i64, bytes: usize) -> Failure {
+        if self.suspect.replace(offset) == Some(offset) {
+            Failure::Final(Arc::new(StopReason::CorruptAtSource { offset, bytes }))
+        } else {
+            Failure::Passing
+        }
     }
 
     /// Batches patched and not under way.

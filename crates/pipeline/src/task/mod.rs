@@ -56,6 +56,7 @@ pub(crate) struct FlowTask {
     pub(crate) timers: Timers,
     /// Kept for its memory.
     pub(crate) scratch: Vec<InspectedBatch>,
+    pub(crate) first_settled: Option<Instant>,
     waiting_for_goal: Vec<oneshot::Sender<Result<(), FlowError>>>,
     pub(crate) is_draining: bool,
 }
@@ -94,6 +95,7 @@ impl FlowTask {
             checkpoint: Checkpoint::default(),
             timers: Timers::default(),
             scratch: Vec::new(),
+            first_settled: None,
             waiting_for_goal: Vec::new(),
             is_draining: false,
         };
@@ -234,7 +236,11 @@ impl FlowTask {
             },
             is_copying: p.state.is_copying(),
         });
-        Status { partitions: partitions.collect(), held_bytes: self.budget.held_bytes() }
+        Status {
+            partitions: partitions.collect(),
+            held_bytes: self.budget.held_bytes(),
+            first_settled: self.first_settled,
+        }
     }
 
     /// Reserves a place for an answer; without one the request must wait.

@@ -5,6 +5,7 @@ mod admin;
 mod backoff;
 mod broker_error;
 mod error;
+mod log;
 mod metadata;
 mod offsets;
 
