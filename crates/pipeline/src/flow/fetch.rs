@@ -134,9 +134,10 @@ impl FlowTask {
         }
         let brokers = self.sources.values().filter(|broker| !broker.session.is_empty()).count();
         let share = self.budget.share(brokers, self.config.fetch_max_bytes);
-        let nodes: Vec<i32> = self.sources.keys().copied().collect();
-        for node in nodes {
+        let mut next = self.sources.keys().next().copied();
+        while let Some(node) = next {
             self.fetch_from(node, share);
+            next = self.sources.range(node.saturating_add(1)..).next().map(|(node, _)| *node);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::task::FlowTask;
 use crate::task::events::Event;
 use crate::task::timers::Timer;
 use std::collections::VecDeque;
+use std::ops::Bound;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{Backoff, ClusterError, Lane};
 use verbatim_wire::connection::Connection;
@@ -63,9 +64,10 @@ impl FlowTask {
         if self.is_draining {
             return;
         }
-        let busy = self.lanes.iter().filter(|(_, lane)| !lane.ready.is_empty()).map(|(key, _)| *key);
-        for key in busy.collect::<Vec<_>>() {
-            while self.produce_on(key) {}
+        let mut next = self.lanes.keys().next().copied();
+        while let Some(key) = next {
+            while self.lanes.get(&key).is_some_and(|lane| !lane.ready.is_empty()) && self.produce_on(key) {}
+            next = self.lanes.range((Bound::Excluded(key), Bound::Unbounded)).next().map(|(key, _)| *key);
         }
     }
 

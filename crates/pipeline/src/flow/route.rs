@@ -175,16 +175,19 @@ impl FlowTask {
     }
 
     pub(crate) fn ask_for_leaders(&mut self, side: Side, now: Instant) {
-        let names = self.routes.names(side);
         let watch = self.leaders(side);
-        if !watch.is_wanted || watch.is_asking || names.is_empty() {
+        if !watch.is_wanted || watch.is_asking {
             return;
         }
         if let Some(at) = watch.not_before.filter(|at| *at > now) {
             return self.timers.set(at, Timer::leaders(side));
         }
         watch.is_wanted = false;
-        watch.is_asking = true;
+        let names = self.routes.names(side);
+        if names.is_empty() {
+            return;
+        }
+        self.leaders(side).is_asking = true;
         let cluster = if side == Side::Source { self.source.clone() } else { self.target.clone() };
         self.beside(async move { Event::Leaders { side, outcome: cluster.metadata(Some(&names)).await } });
     }

@@ -8,7 +8,6 @@ use crate::partition::Resume;
 use crate::partition::{Failure, Goal, Partition, ResumeAnswer, State};
 use crate::task::FlowTask;
 use crate::task::timers::Timer;
-use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ErrorClass};
@@ -27,12 +26,12 @@ impl FlowTask {
             (_, Ok(_)) => Err("an answer of an earlier connection".to_owned()),
             (_, Err(error)) => Err(error.to_string()),
         };
-        let mut unanswered: HashSet<u32> = in_flight.numbers.iter().copied().collect();
+        let mut unanswered = in_flight.numbers;
         match decoded {
             Ok(answer) => {
                 for partition in &answer.partitions {
                     if let Some(number) = self.routes.answered(partition)
-                        && unanswered.remove(&number)
+                        && remove(&mut unanswered, number)
                     {
                         self.settle(number, partition, now);
                     }
@@ -192,6 +191,13 @@ impl FlowTask {
             self.tell_waiting();
         }
     }
+}
+
+/// Takes `number` out; whether it was there. Brokers answer in the order they were asked, or nearly: the
+/// search begins at the front, and what was there is replaced by the last.
+fn remove(numbers: &mut Vec<u32>, number: u32) -> bool {
+    let found = numbers.iter().position(|waiting| *waiting == number);
+    found.map(|at| numbers.swap_remove(at)).is_some()
 }
 
 impl Partition {
