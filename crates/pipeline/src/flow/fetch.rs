@@ -40,6 +40,15 @@ pub(crate) enum Link {
     },
 }
 
+impl Link {
+    /// Brokers close connections that were idle for some minutes: that is no failure, it is opened again.
+    pub(crate) fn close_if_ended(&mut self) {
+        if matches!(self, Self::Open { connection, .. } if connection.is_closed()) {
+            *self = Self::Closed;
+        }
+    }
+}
+
 /// A source broker and what is fetched from it.
 #[derive(Debug)]
 pub(crate) struct SourceBroker {
@@ -147,6 +156,7 @@ impl FlowTask {
         if broker.session.is_empty() || broker.outstanding.is_some() {
             return;
         }
+        broker.link.close_if_ended();
         let (connection, version) = match &broker.link {
             Link::Open { connection, version } => (connection.clone(), *version),
             Link::Closed => return self.open_source(node),
@@ -204,6 +214,7 @@ impl FlowTask {
                 let version = self.routes.fetch_version(offered);
                 if let Some(broker) = self.sources.get_mut(&node) {
                     broker.backoff.reset();
+                    broker.session.reset();
                     broker.link = Link::Open { connection, version };
                 }
             }

@@ -74,6 +74,9 @@ impl FlowTask {
     /// Sends one request; whether another may follow.
     fn produce_on(&mut self, key: LaneKey) -> bool {
         let Some(lane) = self.lanes.get_mut(&key) else { return false };
+        if lane.requests.is_empty() {
+            lane.link.close_if_ended();
+        }
         let (connection, version) = match &lane.link {
             Link::Open { connection, version } => (connection.clone(), *version),
             Link::Closed => {
