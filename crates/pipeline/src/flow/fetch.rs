@@ -59,6 +59,9 @@ pub(crate) struct SourceBroker {
     outstanding: Option<Outstanding>,
     /// Partitions taken out of the session because their queues are long.
     pub(crate) paused: usize,
+    /// Partitions to be taken out of the session with the next request: what the last one brings of them is
+    /// still taken.
+    pausing: Vec<u32>,
     backoff: Backoff,
 }
 
@@ -83,6 +86,7 @@ impl FlowTask {
             next_request: 0,
             outstanding: None,
             paused: 0,
+            pausing: Vec::new(),
             backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(node.unsigned_abs())),
         });
         // What an earlier request brings belongs to an earlier cursor.
@@ -128,11 +132,15 @@ impl FlowTask {
         if !partition.source.is_paused && partition.queued_bytes > limit {
             partition.source.is_paused = true;
             broker.paused += 1;
-            broker.session.forget(number);
+            broker.pausing.push(number);
         } else if partition.source.is_paused && partition.queued_bytes < limit / 2 {
             partition.source.is_paused = false;
             broker.paused -= 1;
-            self.join_session(number);
+            if broker.session.wants(number) {
+                self.ask_from_cursor(number);
+            } else {
+                self.join_session(number);
+            }
         }
     }
 
@@ -153,7 +161,15 @@ impl FlowTask {
     fn fetch_from(&mut self, node: i32, share: usize) {
         let permit = self.reserve();
         let Some(broker) = self.sources.get_mut(&node) else { return };
-        if broker.session.is_empty() || broker.outstanding.is_some() {
+        if broker.outstanding.is_some() {
+            return;
+        }
+        for number in broker.pausing.drain(..) {
+            if self.partitions.get(number as usize).is_some_and(|p| p.source.is_paused) {
+                broker.session.forget(number);
+            }
+        }
+        if broker.session.is_empty() {
             return;
         }
         broker.link.close_if_ended();

@@ -140,11 +140,12 @@ impl FlowTask {
             self.timers.set(now + pause, Timer::Lane(key));
         }
         for number in std::mem::take(&mut lane.ready) {
-            if let Some(partition) = self.partition(number) {
-                partition.target.is_ready_on_lane = false;
+            let Some(partition) = self.partition(number) else { continue };
+            if partition.target.ready_on == Some(key) {
+                partition.target.ready_on = None;
                 partition.target.leader = None;
+                self.fail(number, Failure::Passing, now);
             }
-            self.fail(number, Failure::Passing, now);
         }
         self.target_leaders.want();
     }
