@@ -1,7 +1,7 @@
 //! Stage 5: picks what goes into the next Produce request of a lane: at most one batch per partition, as
 //! brokers demand; partitions take turns.
 
-use super::produce::{LaneKey, TargetLane};
+use crate::broker::{LaneKey, TargetLane};
 use crate::partition::Partition;
 use crate::task::FlowTask;
 use verbatim_wire::frame::Frame;

@@ -6,11 +6,11 @@ mod state;
 pub(crate) use resume::{Resume, ResumeAnswer, look_at_target};
 pub(crate) use state::{Failure, State};
 
+use crate::broker::LaneKey;
 use crate::config::FlowConfig;
 use crate::error::StopReason;
 use crate::flow::inspect::InspectedBatch;
 use crate::flow::patch::PatchedBatch;
-use crate::flow::produce::LaneKey;
 use crate::positions::Position;
 use crate::prepare::PreparedPartition;
 use std::collections::VecDeque;
