@@ -100,7 +100,8 @@ async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bo
         progress.show(&status);
         let is_over = !status.partitions.is_empty() && status.stopped().count() == status.partitions.len();
         if is_over && !until_caught_up {
-            return Err(Failure::AllStopped);
+            let stopped = status.stopped().map(|(name, reason)| (name.clone(), reason.clone()));
+            return Err(Failure::Flow(FlowError::Stopped(stopped.collect())));
         }
         if status.partitions.is_empty() && until_caught_up {
             return Err(Failure::Flow(FlowError::Ended));
