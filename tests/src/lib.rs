@@ -4,6 +4,7 @@
 //! * [`kafka`]: real clusters for a test, or a plain word that there are none.
 //! * [`java`]: Kafka's own producer and consumer, as second opinions and for load.
 //! * [`scene`]: two clusters, these programs, and a copy between the two.
+//! * [`tls`]: certificates for brokers.
 //! * [`verbatim`]: the product as a process.
 //! * [`waiting`]: for conditions, with a deadline.
 //!
@@ -14,6 +15,7 @@ pub mod java;
 pub mod kafka;
 pub mod oracle;
 pub mod scene;
+pub mod tls;
 pub mod verbatim;
 pub mod waiting;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::TestResult;
 
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Asks `question` again and again until it has an answer; fails, naming `what`, after `patience`.
 pub fn wait_for<T>(

@@ -154,6 +154,15 @@ impl Client {
         Ok(missing.sum())
     }
 
+    /// Whether all partitions of all topics have a leader, and none of them is `node`.
+    pub fn is_led_without(&mut self, node: u32) -> Result<bool, Error> {
+        self.replicas.clear();
+        self.leaders.clear();
+        self.patiently(|client| client.metadata(None))?;
+        let is_node = |leader: &i32| u32::try_from(*leader) == Ok(node);
+        Ok(self.leaders.len() == self.replicas.len() && !self.leaders.values().any(is_node))
+    }
+
     /// Creates a topic and waits until it has leaders.
     pub fn create_topic(&mut self, topic: &NewTopic) -> Result<(), Error> {
         let mut body = Body::default()
@@ -204,6 +213,11 @@ impl Client {
             end: self.list_offset(topic, partition, LATEST, Isolation::Uncommitted)?,
             last_stable: self.list_offset(topic, partition, LATEST, Isolation::Committed)?,
         })
+    }
+
+    /// The end of a partition's log: its high watermark.
+    pub fn end(&mut self, topic: &str, partition: i32) -> Result<i64, Error> {
+        self.list_offset(topic, partition, LATEST, Isolation::Uncommitted)
     }
 
     fn list_offset(
