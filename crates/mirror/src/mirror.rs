@@ -4,8 +4,8 @@ use crate::topics::{FilterError, TopicFilter, TopicPlan, TopicProblem, look, pla
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use verbatim_pipeline::{Flow, FlowConfig, FlowError, FlowHandle, TopicPair};
-use verbatim_wire::cluster::{Cluster, ClusterError};
+use verbatim_pipeline::{Flow, FlowConfig, FlowError, FlowHandle, NewTopic, TopicPair, TopicPositions};
+use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError};
 
 /// Settings of a mirror.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ impl Mirror {
         if !problems.is_empty() {
             return Err(MirrorError::Topics(problems));
         }
-        create_topics(&target, &create).await?;
+        create_topics(&target, &create, missing_state_topic(&target, &config.flow.name).await?).await?;
         let flow = Flow::new(source.clone(), target.clone()).config(config.flow.clone());
         let flow = pairs.into_iter().fold(flow, Flow::pair).start().await?;
         Ok(Self { config, source, target, flow, known: counts })
@@ -119,7 +119,7 @@ impl Mirror {
         for problem in problems {
             tracing::error!("not copied: {problem}");
         }
-        create_topics(&self.target, &create).await?;
+        create_topics(&self.target, &create, None).await?;
         self.flow.add_topics(&pairs).await?;
         for pair in &pairs {
             if let Some(partitions) = counts.get(&pair.source) {
@@ -150,24 +150,39 @@ impl Mirror {
     }
 }
 
+/// The flow's state topic, if it has yet to be created.
+async fn missing_state_topic(target: &Cluster, flow: &str) -> Result<Option<NewTopic>, MirrorError> {
+    let state = TopicPositions::state_topic(flow, target.brokers().brokers().len());
+    let metadata =
+        target.metadata(Some(std::slice::from_ref(&state.name))).await.map_err(MirrorError::Target)?;
+    let is_there = metadata.topic(&state.name).is_some_and(|topic| topic.error == BrokerError::NONE);
+    Ok((!is_there).then_some(state))
+}
+
 fn counted(seen: &[crate::topics::SeenTopic]) -> HashMap<Arc<str>, usize> {
     seen.iter().map(|topic| (topic.name.clone(), topic.partitions)).collect()
 }
 
-/// All of `topics`, or an error that names those that failed; nothing is created if one would be refused.
+/// All of `topics`, or an error that names those that failed; nothing is created if one would be refused, or
+/// if `also` would be, which is created later by others.
 async fn create_topics(
     target: &Cluster,
-    topics: &[verbatim_wire::cluster::NewTopic],
+    topics: &[NewTopic],
+    also: Option<NewTopic>,
 ) -> Result<(), MirrorError> {
-    if topics.is_empty() {
-        return Ok(());
-    }
-    for validate_only in [true, false] {
+    let all: Vec<NewTopic> = topics.iter().cloned().chain(also).collect();
+    for (topics, validate_only) in [(&all[..], true), (topics, false)] {
+        if topics.is_empty() {
+            continue;
+        }
         let outcomes = target.create_topics(topics, validate_only).await.map_err(MirrorError::Target)?;
         let errors: Vec<ClusterError> = outcomes.into_iter().filter_map(Result::err).collect();
         if !errors.is_empty() {
             return Err(MirrorError::Create(errors));
         }
+    }
+    if topics.is_empty() {
+        return Ok(());
     }
     for topic in topics {
         tracing::info!("created topic {} with {} partitions on the target", topic.name, topic.partitions);

@@ -12,7 +12,7 @@ pub struct FlowConfig {
     pub isolation: Isolation,
     /// Where a partition without a stored position starts. Default: its first record.
     pub start: Start,
-    /// Bytes of fetched frames that may be held at once, over all partitions. Default 24 MiB.
+    /// Bytes of fetched frames that may be held at once, over all partitions. Default 16 MiB.
     pub budget_bytes: usize,
     /// Bytes of records asked for in one fetch. Default 4 MiB.
     pub fetch_max_bytes: usize,
@@ -26,7 +26,7 @@ pub struct FlowConfig {
     pub requests_per_lane: usize,
     /// Bytes of batches in one Produce request; a larger batch travels alone. Default 2 MiB.
     pub produce_request_bytes: usize,
-    /// How long a target broker may wait for its replicas. Default 30 s.
+    /// How long a target broker may wait for its replicas. Default 10 s.
     pub produce_timeout: Duration,
     /// How often positions are saved on the target. Default 5 s.
     pub position_interval: Duration,
@@ -56,14 +56,14 @@ impl Default for FlowConfig {
             name: "default".to_owned(),
             isolation: Isolation::ReadCommitted,
             start: Start::Earliest,
-            budget_bytes: 24 << 20,
+            budget_bytes: 16 << 20,
             fetch_max_bytes: 4 << 20,
             partition_max_bytes: 1 << 20,
             fetch_max_wait: Duration::from_millis(500),
             lanes_per_broker: 2,
             requests_per_lane: 5,
             produce_request_bytes: 2 << 20,
-            produce_timeout: Duration::from_secs(30),
+            produce_timeout: Duration::from_secs(10),
             position_interval: Duration::from_secs(5),
             first_retry: Duration::from_millis(50),
             last_retry: Duration::from_secs(2),

@@ -55,8 +55,14 @@ pub enum FlowError {
 }
 
 fn listed(stopped: &[(PartitionName, Arc<StopReason>)]) -> String {
+    /// More than this do not help to see what is wrong.
+    const MOST: usize = 10;
     let line = |(name, reason): &(PartitionName, Arc<StopReason>)| format!("{name} stopped: {reason}");
-    stopped.iter().map(line).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<String> = stopped.iter().take(MOST).map(line).collect();
+    if stopped.len() > MOST {
+        lines.push(format!("and {} partitions more", stopped.len() - MOST));
+    }
+    lines.join("\n")
 }
 
 /// One of the two clusters.
@@ -186,6 +192,24 @@ pub enum StopReason {
         expected: i32,
         /// Last sequence number the target knows.
         found: i32,
+    },
+    /// The target's log is shorter than what it acknowledged.
+    #[error(
+        "the target partition ends before offset {expected}, up to where records were acknowledged. Was the topic \
+         re-created or cut on the target?"
+    )]
+    TargetShorter {
+        /// End of the target's log as acknowledged.
+        expected: i64,
+    },
+    /// Somebody else wrote to the target.
+    #[error(
+        "the target partition holds records at offset {offset} that this flow did not write; only one flow may write to a \
+         replicated partition"
+    )]
+    ForeignRecords {
+        /// Target offset.
+        offset: i64,
     },
     /// The target holds a part of a batch.
     #[error(

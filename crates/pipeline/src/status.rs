@@ -4,6 +4,7 @@ use crate::error::{PartitionName, StopReason};
 use crate::partition::Counters;
 use crate::positions::Position;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// A flow at one moment.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +13,8 @@ pub struct Status {
     pub partitions: Vec<PartitionStatus>,
     /// Bytes of fetched frames held or asked for.
     pub held_bytes: usize,
+    /// When the target acknowledged the first batch.
+    pub first_settled: Option<Instant>,
 }
 
 /// A partition at one moment.
@@ -61,8 +64,8 @@ impl Status {
         })
     }
 
-    /// Partitions that stopped.
-    pub fn stopped(&self) -> impl Iterator<Item = &PartitionStatus> {
-        self.partitions.iter().filter(|partition| partition.stopped.is_some())
+    /// Partitions that stopped, and why.
+    pub fn stopped(&self) -> impl Iterator<Item = (&PartitionName, &Arc<StopReason>)> {
+        self.partitions.iter().filter_map(|partition| Some((&partition.name, partition.stopped.as_ref()?)))
     }
 }

@@ -4,6 +4,7 @@ use crate::arguments::DemoArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::units;
+use std::time::Instant;
 use verbatim_mirror::{Mirror, MirrorConfig};
 use verbatim_pipeline::{Cluster, ClusterConfig};
 use verbatim_testbroker::{TestCluster, batch};
@@ -34,7 +35,7 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
         Cluster::connect(config).await.map_err(|source| Failure::Connect { option: "demo", address, source })
     };
     let config = MirrorConfig::new(TOPIC)?;
-    let mut progress = Progress::start();
+    let mut progress = Progress::start(Instant::now());
     let mirror = Mirror::start(connect(&source).await?, connect(&target).await?, config).await?;
     let mut redraw = tokio::time::interval(progress.interval());
     loop {

@@ -41,7 +41,8 @@ const LINE: Duration = Duration::from_secs(5);
 const IDLE_LINE: Duration = Duration::from_secs(60);
 
 impl Progress {
-    pub(crate) fn start() -> Self {
+    /// `started` is when the command began.
+    pub(crate) fn start(started: Instant) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
@@ -50,8 +51,7 @@ impl Progress {
             bar
         });
         SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&bar);
-        let now = Instant::now();
-        Self { bar, started: now, last: None, last_line: now }
+        Self { bar, started, last: None, last_line: Instant::now() }
     }
 
     /// How often [`Progress::show`] is worth calling.
@@ -90,11 +90,15 @@ impl Progress {
         let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
         let batches = total.forwarded_batches + total.repacked_batches;
         let repacked = match total.repacked_batches {
-            0 => "all forwarded as they were".to_owned(),
-            repacked => format!("{} of them repacked", units::count(repacked)),
+            0 => String::new(),
+            repacked => format!(", {} of them repacked", units::count(repacked)),
         };
+        let first = status.first_settled.map_or_else(String::new, |first| {
+            let after = first.into_std().saturating_duration_since(self.started);
+            format!(", the first batch after {} ms", after.as_millis())
+        });
         format!(
-            "copied {} records in {} batches ({repacked}), {} in {}: {}/s",
+            "copied {} records in {} batches{repacked}, {} in {} ({}/s){first}",
             units::count(total.records),
             units::count(batches),
             units::bytes(total.bytes),

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals;
 use std::path::PathBuf;
+use std::time::Instant;
 use verbatim_mirror::{Mirror, MirrorConfig};
 use verbatim_pipeline::{Cluster, ClusterConfig, FlowError, Isolation};
 use verbatim_wire::transport::TlsConfig;
@@ -21,6 +22,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         to_ca_file,
         memory,
     } = arguments;
+    let started = Instant::now();
     // All that can be checked without a cluster comes first.
     let source = cluster_config("--from", &from, from_ca_file)?;
     let target = cluster_config("--to", &to, to_ca_file)?;
@@ -45,7 +47,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         }
         tracing::warn!("no topic of the source cluster matches --topics {topics} yet; waiting for one");
     }
-    copy(mirror, until_caught_up).await
+    copy(mirror, Progress::start(started), until_caught_up).await
 }
 
 fn cluster_config(
@@ -64,8 +66,7 @@ async fn connect(option: &'static str, config: ClusterConfig) -> Result<Cluster,
 }
 
 /// Copies until caught up, told to end, or nothing is left that runs.
-async fn copy(mut mirror: Mirror, until_caught_up: bool) -> Result<(), Failure> {
-    let mut progress = Progress::start();
+async fn copy(mut mirror: Mirror, mut progress: Progress, until_caught_up: bool) -> Result<(), Failure> {
     let outcome = tokio::select! {
         () = signals::first() => {
             tracing::info!("ending: letting what is under way be answered; Ctrl-C again ends at once");
@@ -99,7 +100,8 @@ async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bo
         progress.show(&status);
         let is_over = !status.partitions.is_empty() && status.stopped().count() == status.partitions.len();
         if is_over && !until_caught_up {
-            return Err(Failure::AllStopped);
+            let stopped = status.stopped().map(|(name, reason)| (name.clone(), reason.clone()));
+            return Err(Failure::Flow(FlowError::Stopped(stopped.collect())));
         }
         if status.partitions.is_empty() && until_caught_up {
             return Err(Failure::Flow(FlowError::Ended));

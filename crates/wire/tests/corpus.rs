@@ -10,10 +10,15 @@ use verbatim_wire::fuzzing;
 type Target = (&'static str, fn(&[u8]));
 
 /// Every target has a corpus, every corpus a target.
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 9] = [
     ("batch_header", fuzzing::batch_header),
+    ("batch_walker", fuzzing::batch_walker),
+    ("control_answer", fuzzing::control_answer),
     ("decompress", fuzzing::decompress),
+    ("fetch_answer", fuzzing::fetch_answer),
+    ("header_patch", fuzzing::header_patch),
     ("legacy", fuzzing::legacy),
+    ("produce_answer", fuzzing::produce_answer),
     ("record_decoder", fuzzing::record_decoder),
 ];
 

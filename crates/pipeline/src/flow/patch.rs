@@ -1,8 +1,8 @@
 //! Stage 4: the new header, 61 bytes; the payload stays the slice of the fetched frame that it is.
 
-use super::repack::{self, RepackFailure, RepackLimits, Repacked};
+use super::repack::{self, RepackError, RepackFailure, RepackLimits, Repacked};
 use crate::error::StopReason;
-use crate::partition::Partition;
+use crate::partition::{Failure, Partition};
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use bytes::Bytes;
@@ -123,13 +123,8 @@ impl FlowTask {
                 }
             }
         }
-        if let Some(RepackFailure { offset, reason, error }) = failure {
-            let why = reason.describe();
-            let reason = match error {
-                repack::RepackError::Crc { bytes } => StopReason::CorruptAtSource { offset, bytes },
-                problem => StopReason::Repack { offset, why, problem },
-            };
-            return self.end(number, reason, now);
+        if let Some(failure) = failure {
+            return self.repack_failed(number, failure, now);
         }
         for inspected in waiting {
             self.take(number, inspected, now);
@@ -137,6 +132,19 @@ impl FlowTask {
         self.repack_backlog(number);
         self.make_ready(number);
         self.pause_or_unpause(number);
+    }
+
+    fn repack_failed(&mut self, number: u32, failure: RepackFailure, now: Instant) {
+        let RepackFailure { offset, reason, error } = failure;
+        let why = reason.describe();
+        let RepackError::Crc { bytes } = error else {
+            return self.end(number, StopReason::Repack { offset, why, problem: error }, now);
+        };
+        let Some(partition) = self.partition(number) else { return };
+        match partition.corrupt(offset, bytes) {
+            Failure::Passing => self.fail(number, Failure::Passing, now),
+            Failure::Final(_) => self.end(number, StopReason::CorruptAtSource { offset, bytes }, now),
+        }
     }
 
     fn take_repacked(

@@ -1,14 +1,13 @@
 //! Stage 7: the target's answers. An acknowledged batch must stand where it was expected; anything else sets
 //! the partition back to what is settled, or stops it.
 
-use super::fetch::Link;
-use super::produce::LaneKey;
+use crate::broker::LaneKey;
+use crate::broker::Link;
 use crate::error::{Side, StopReason};
 use crate::partition::Resume;
 use crate::partition::{Failure, Goal, Partition, ResumeAnswer, State};
 use crate::task::FlowTask;
 use crate::task::timers::Timer;
-use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ErrorClass};
@@ -27,12 +26,12 @@ impl FlowTask {
             (_, Ok(_)) => Err("an answer of an earlier connection".to_owned()),
             (_, Err(error)) => Err(error.to_string()),
         };
-        let mut unanswered: HashSet<u32> = in_flight.numbers.iter().copied().collect();
+        let mut unanswered = in_flight.numbers;
         match decoded {
             Ok(answer) => {
                 for partition in &answer.partitions {
                     if let Some(number) = self.routes.answered(partition)
-                        && unanswered.remove(&number)
+                        && remove(&mut unanswered, number)
                     {
                         self.settle(number, partition, now);
                     }
@@ -66,6 +65,7 @@ impl FlowTask {
             return self.conclude(number, now);
         }
         partition.settle_front(answer.base_offset);
+        self.first_settled.get_or_insert(now);
         self.make_ready(number);
         self.pause_or_unpause(number);
         self.note_progress(number);
@@ -85,7 +85,7 @@ impl FlowTask {
             ErrorClass::None | ErrorClass::Retry | ErrorClass::Sequence => Failure::Passing,
             // Damage on the way to us or before is ours to report; damage on the way from us will not repeat.
             ErrorClass::Corrupt if batch.is_intact() => Failure::Passing,
-            ErrorClass::Corrupt => Failure::Final(Arc::new(StopReason::CorruptAtSource { offset, bytes })),
+            ErrorClass::Corrupt => partition.corrupt(offset, bytes),
             ErrorClass::TooLarge => Failure::Final(Arc::new(StopReason::TooLarge { offset, bytes, code })),
             ErrorClass::Denied => {
                 Failure::Final(Arc::new(StopReason::Denied { side: Side::Target, code, right: "WRITE" }))
@@ -191,6 +191,13 @@ impl FlowTask {
             self.tell_waiting();
         }
     }
+}
+
+/// Takes `number` out; whether it was there. Brokers answer in the order they were asked, or nearly: the
+/// search begins at the front, and what was there is replaced by the last.
+fn remove(numbers: &mut Vec<u32>, number: u32) -> bool {
+    let found = numbers.iter().position(|waiting| *waiting == number);
+    found.map(|at| numbers.swap_remove(at)).is_some()
 }
 
 impl Partition {

@@ -6,6 +6,7 @@ mod state;
 pub(crate) use resume::{Resume, ResumeAnswer, look_at_target};
 pub(crate) use state::{Failure, State};
 
+use crate::broker::LaneKey;
 use crate::config::FlowConfig;
 use crate::error::StopReason;
 use crate::flow::inspect::InspectedBatch;
@@ -47,6 +48,9 @@ pub(crate) struct Partition {
     pub(crate) is_repacking: bool,
     /// A batch that cannot go on has been read: stop once everything before it is settled.
     pub(crate) ending: Option<Arc<StopReason>>,
+    /// Source offset of a batch whose checksum was wrong once. It is fetched again: damage on the way heals,
+    /// damage on the source's disk does not.
+    pub(crate) suspect: Option<i64>,
     pub(crate) backoff: Backoff,
     pub(crate) goal: Goal,
     pub(crate) counters: Counters,
@@ -102,7 +106,8 @@ pub(crate) struct TargetSide {
     /// that does not know a producer accepts any sequence number, also that of a second batch whose first
     /// was refused.
     pub(crate) has_accepted: bool,
-    pub(crate) is_ready_on_lane: bool,
+    /// The lane in whose turn list it is.
+    pub(crate) ready_on: Option<LaneKey>,
     pub(crate) missing_since: Option<Instant>,
 }
 
@@ -152,7 +157,7 @@ impl Partition {
             target: TargetSide {
                 leader: target_leader,
                 has_accepted: false,
-                is_ready_on_lane: false,
+                ready_on: None,
                 missing_since: None,
             },
             settled: position,
@@ -164,6 +169,7 @@ impl Partition {
             backlog: VecDeque::new(),
             is_repacking: false,
             ending: None,
+            suspect: None,
             backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(number) + 11),
             goal: Goal::Unknown,
             counters: Counters::default(),
@@ -180,6 +186,15 @@ impl Partition {
         self.ending = None;
         self.target.has_accepted = false;
         self.cursor = Cursor::at(&self.settled);
+    }
+
+    /// What a wrong checksum at source offset `offset` means: one more try, or the end.
+    pub(crate) fn corrupt(&mut self, offset: i64, bytes: usize) -> Failure {
+        if self.suspect.replace(offset) == Some(offset) {
+            Failure::Final(Arc::new(StopReason::CorruptAtSource { offset, bytes }))
+        } else {
+            Failure::Passing
+        }
     }
 
     /// Batches patched and not under way.

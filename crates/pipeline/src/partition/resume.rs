@@ -6,20 +6,23 @@
 //! is believed only once it is replicated: the high watermark has to cover it.
 //!
 //! Where the leader cannot tell (before Kafka 2.8, or the producer's state has expired with the age of the
-//! records), the log end speaks, provided the target offset is known.
+//! records), the log itself speaks, provided the target offset is known: the headers of the batches from
+//! there on name their producer and sequence numbers, so what is ours is told from what is not.
 
 use crate::error::StopReason;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
-use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, OffsetAt};
+use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, ErrorClass, OffsetAt, PartitionOffset};
+use verbatim_wire::fetch::TopicIdentity;
+use verbatim_wire::records::patch::sequence_after;
 
 /// A partition about to go on.
 #[derive(Debug, Clone)]
 pub(crate) struct Resume {
     pub(crate) number: u32,
     pub(crate) generation: u32,
-    pub(crate) topic: Arc<str>,
+    /// Topic on the target.
+    pub(crate) topic: TopicIdentity,
     pub(crate) partition: i32,
     /// Sequence number of the next record to be settled.
     pub(crate) sequence: i32,
@@ -71,7 +74,7 @@ async fn look(
     producer_id: i64,
     partitions: &[Resume],
 ) -> Result<HashMap<u32, ResumeAnswer>, ClusterError> {
-    let keys: Vec<_> = partitions.iter().map(|p| (p.topic.clone(), p.partition)).collect();
+    let keys: Vec<_> = partitions.iter().map(|p| (p.topic.name.clone(), p.partition)).collect();
     let described = target.describe_producers(leader, &keys).await?;
     let mut sequences: HashMap<(&str, i32), Result<Option<i32>, BrokerError>> = HashMap::new();
     for found in described.iter().flatten() {
@@ -84,31 +87,73 @@ async fn look(
     let mut answers = HashMap::new();
     let mut to_cover = Vec::new();
     for resume in partitions {
-        match sequences.get(&(&*resume.topic, resume.partition)) {
-            Some(Err(error)) => drop(answers.insert(resume.number, ResumeAnswer::Later(Some(*error)))),
-            Some(Ok(Some(last))) => match records_beyond(resume.sequence, *last) {
-                Some(0) => drop(answers.insert(resume.number, ResumeAnswer::Holds(0))),
-                Some(held) => to_cover.push((resume, Some(held))),
-                None => {
-                    let lost =
-                        StopReason::TargetLost { expected: resume.sequence.wrapping_sub(1), found: *last };
-                    answers.insert(resume.number, ResumeAnswer::Stop(lost));
+        let answer = match (sequences.get(&(&*resume.topic.name, resume.partition)), resume.target_offset) {
+            (Some(Err(error)), _) => ResumeAnswer::Later(Some(*error)),
+            (Some(Ok(Some(last))), _) => match records_beyond(resume.sequence, *last) {
+                None => ResumeAnswer::Stop(StopReason::TargetLost {
+                    expected: resume.sequence.wrapping_sub(1),
+                    found: *last,
+                }),
+                Some(0) => ResumeAnswer::Holds(0),
+                Some(held) => {
+                    to_cover.push((resume, held));
+                    continue;
                 }
             },
-            // No producer state: only the log end can tell, and only against a known offset.
-            Some(Ok(None)) | None if resume.target_offset.is_some() => to_cover.push((resume, None)),
-            Some(Ok(None)) | None => drop(answers.insert(resume.number, ResumeAnswer::Holds(0))),
-        }
+            (Some(Ok(None)) | None, Some(offset)) => {
+                held_in_log(target, leader, producer_id, resume, offset).await?
+            }
+            (Some(Ok(None)) | None, None) => ResumeAnswer::Holds(0),
+        };
+        answers.insert(resume.number, answer);
     }
     cover(target, leader, to_cover, &mut answers).await?;
     Ok(answers)
+}
+
+/// Reads the log from where it ended with the next record still missing: what is there, and is it ours?
+async fn held_in_log(
+    target: &Cluster,
+    leader: i32,
+    producer_id: i64,
+    resume: &Resume,
+    from: i64,
+) -> Result<ResumeAnswer, ClusterError> {
+    let mut sequence = resume.sequence;
+    let mut held = 0;
+    let mut foreign = None;
+    let read = target.read_log(leader, &resume.topic, resume.partition, from, |batch| {
+        let header = batch.header;
+        if header.last_offset() < from {
+            return true;
+        }
+        let is_ours = header.producer_id == producer_id && header.base_sequence == sequence;
+        if is_ours {
+            held += i64::from(header.records_count);
+            sequence = sequence_after(sequence, header.records_count);
+        } else {
+            foreign = Some(header.base_offset);
+        }
+        is_ours
+    });
+    match read.await {
+        Ok(()) => {}
+        Err(error) if error.broker_error().is_some_and(|code| code.class() == ErrorClass::OutOfRange) => {
+            return Ok(ResumeAnswer::Stop(StopReason::TargetShorter { expected: from }));
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(match foreign {
+        Some(offset) => ResumeAnswer::Stop(StopReason::ForeignRecords { offset }),
+        None => ResumeAnswer::Holds(held),
+    })
 }
 
 /// Waits until what the leader holds is replicated.
 async fn cover(
     target: &Cluster,
     leader: i32,
-    mut waiting: Vec<(&Resume, Option<i64>)>,
+    mut waiting: Vec<(&Resume, i64)>,
     answers: &mut HashMap<u32, ResumeAnswer>,
 ) -> Result<(), ClusterError> {
     for look in 0..REPLICATION_LOOKS {
@@ -119,24 +164,19 @@ async fn cover(
             tokio::time::sleep(REPLICATION_PAUSE).await;
         }
         let keys: Vec<_> =
-            waiting.iter().map(|(resume, _)| (resume.topic.clone(), resume.partition)).collect();
+            waiting.iter().map(|(resume, _)| (resume.topic.name.clone(), resume.partition)).collect();
         let ends = target.list_offsets(leader, &keys, OffsetAt::Latest).await?;
         waiting.retain(|(resume, held)| {
-            let end = ends.iter().find(|end| end.topic == resume.topic && end.partition == resume.partition);
-            let answer = match (end, resume.target_offset, held) {
-                (None, ..) => Some(ResumeAnswer::Later(None)),
-                (Some(end), ..) if end.error != BrokerError::NONE => {
-                    Some(ResumeAnswer::Later(Some(end.error)))
-                }
-                (Some(_), None, held) => Some(ResumeAnswer::Holds(held.unwrap_or(0))),
-                (Some(end), Some(offset), Some(held)) => {
-                    (end.offset >= offset + held).then_some(ResumeAnswer::Holds(*held))
-                }
-                (Some(end), Some(offset), None) => Some(ResumeAnswer::Holds((end.offset - offset).max(0))),
+            let is_end =
+                |end: &&PartitionOffset| end.topic == resume.topic.name && end.partition == resume.partition;
+            let answer = match (ends.iter().find(is_end), resume.target_offset) {
+                (None, _) => ResumeAnswer::Later(None),
+                (Some(end), _) if end.error != BrokerError::NONE => ResumeAnswer::Later(Some(end.error)),
+                (Some(end), Some(offset)) if end.offset < offset + held => return true,
+                (Some(_), _) => ResumeAnswer::Holds(*held),
             };
-            let is_waiting = answer.is_none();
-            answers.extend(answer.map(|answer| (resume.number, answer)));
-            is_waiting
+            answers.insert(resume.number, answer);
+            false
         });
     }
     Ok(())

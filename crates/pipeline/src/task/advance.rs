@@ -46,7 +46,7 @@ impl FlowTask {
         Some(Resume {
             number,
             generation: partition.generation,
-            topic: self.routes.topic(partition.topic)?.target.name.clone(),
+            topic: self.routes.topic(partition.topic)?.target.clone(),
             partition: partition.partition,
             sequence: partition.settled.sequence,
             target_offset: partition.settled.target_offset,

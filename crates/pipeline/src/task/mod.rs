@@ -8,21 +8,22 @@
 
 mod advance;
 pub(crate) mod events;
+mod leaders;
 pub(crate) mod timers;
 
 use crate::FinalPositions;
+use crate::broker::{LaneKey, SourceBroker, TargetLane};
 use crate::budget::Budget;
 use crate::config::FlowConfig;
 use crate::error::{FlowError, PartitionName, Side, StopReason};
 use crate::flow::checkpoint::Checkpoint;
-use crate::flow::fetch::SourceBroker;
 use crate::flow::inspect::InspectedBatch;
-use crate::flow::produce::{LaneKey, TargetLane};
-use crate::flow::route::{LeaderWatch, Routes};
+use crate::flow::route::Routes;
 use crate::partition::{Goal, Partition, State};
 use crate::positions::PositionStore;
 use crate::status::{PartitionStatus, Status};
 use events::{Command, Event};
+use leaders::LeaderWatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use timers::{Timer, Timers};
@@ -56,6 +57,7 @@ pub(crate) struct FlowTask {
     pub(crate) timers: Timers,
     /// Kept for its memory.
     pub(crate) scratch: Vec<InspectedBatch>,
+    pub(crate) first_settled: Option<Instant>,
     waiting_for_goal: Vec<oneshot::Sender<Result<(), FlowError>>>,
     pub(crate) is_draining: bool,
 }
@@ -94,6 +96,7 @@ impl FlowTask {
             checkpoint: Checkpoint::default(),
             timers: Timers::default(),
             scratch: Vec::new(),
+            first_settled: None,
             waiting_for_goal: Vec::new(),
             is_draining: false,
         };
@@ -234,7 +237,11 @@ impl FlowTask {
             },
             is_copying: p.state.is_copying(),
         });
-        Status { partitions: partitions.collect(), held_bytes: self.budget.held_bytes() }
+        Status {
+            partitions: partitions.collect(),
+            held_bytes: self.budget.held_bytes(),
+            first_settled: self.first_settled,
+        }
     }
 
     /// Reserves a place for an answer; without one the request must wait.

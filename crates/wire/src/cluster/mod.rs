@@ -5,6 +5,7 @@ mod admin;
 mod backoff;
 mod broker_error;
 mod error;
+mod log;
 mod metadata;
 mod offsets;
 
@@ -16,8 +17,10 @@ pub use error::ClusterError;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
 pub use offsets::{OffsetAt, PartitionOffset, PartitionProducers, ProducerState};
 
-use crate::connection::{BufferPool, Connection, ConnectionConfig, ConnectionError};
+use crate::connection::{BufferPool, Cause, Connection, ConnectionConfig, ConnectionError};
+use crate::fetch;
 use crate::messages::MetadataRequest;
+use crate::produce;
 use crate::transport::{Connector, TcpConfig, TcpConnector, TlsConfig, TlsConfigError, TlsConnector};
 use kafka_protocol::protocol::Request;
 use std::collections::HashMap;
@@ -111,6 +114,15 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         let pool = BufferPool::new(config.buffer_bytes);
         let bootstrap = open_bootstrap(&config, &*connector, &pool).await?;
+        // Better now than at the first record.
+        for (api_key, oldest) in
+            [(fetch::API_KEY, fetch::MIN_VERSION), (produce::API_KEY, produce::MIN_VERSION)]
+        {
+            if bootstrap.version(api_key, oldest, i16::MAX).is_none() {
+                let cause = Cause::Unsupported { api_key };
+                return Err(Arc::new(ConnectionError { address: bootstrap.address().into(), cause }).into());
+            }
+        }
         let answer = bootstrap.call(&MetadataRequest::default().with_topics(Some(Vec::new()))).await?;
         let metadata = Metadata::from_answer(&answer);
         Ok(Self(Arc::new(Inner {
@@ -175,7 +187,11 @@ impl Cluster {
     /// When no broker does.
     pub async fn call_any<R: Request>(&self, request: &R) -> Result<R::Response, ClusterError> {
         let mut failures = Vec::new();
-        for broker in self.brokers().brokers() {
+        let brokers = self.brokers();
+        // Brokers we are connected to first: one that is down can take seconds to say so.
+        let (connected, others): (Vec<_>, Vec<_>) =
+            brokers.brokers().iter().partition(|broker| self.is_connected(broker.node));
+        for broker in connected.into_iter().chain(others) {
             match self.call(broker.node, request).await {
                 Err(ClusterError::Connection(failure)) => failures.push(failure),
                 other => return other,
@@ -190,6 +206,12 @@ impl Cluster {
             Some(connection) => Ok(connection.call(request).await?),
             None => Err(ClusterError::Unreachable { failures }),
         }
+    }
+
+    fn is_connected(&self, node: i32) -> bool {
+        let slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.get(&(node, Lane::Control)).and_then(|slot| slot.try_lock().ok());
+        slot.is_some_and(|slot| slot.as_ref().is_some_and(|connection| !connection.is_closed()))
     }
 
     /// Sends `request` to broker `node` on its control lane.

@@ -32,7 +32,7 @@ pub type Answer = Result<Bytes, Arc<ConnectionError>>;
 pub struct ConnectionConfig {
     /// Name the broker logs and counts us under. Default `verbatim`.
     pub client_id: Arc<str>,
-    /// How long an answer may take, beyond what the request itself asks the broker to wait. Default 30 s.
+    /// How long an answer may take, beyond what the request itself asks the broker to wait. Default 15 s.
     pub request_timeout: Duration,
     /// How long opening a connection may take, handshake included. Default 10 s.
     pub open_timeout: Duration,
@@ -44,7 +44,7 @@ impl Default for ConnectionConfig {
     fn default() -> Self {
         Self {
             client_id: "verbatim".into(),
-            request_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(15),
             open_timeout: Duration::from_secs(10),
             max_frame_bytes: 256 << 20,
         }

@@ -1,6 +1,7 @@
 //! The commands behind `cargo xtask`, one file each.
 
 mod arguments;
+mod bench;
 mod dist;
 mod fuzz;
 mod kafka;
@@ -24,6 +25,8 @@ usage: cargo xtask COMMAND
         cargo-fuzz on one target, or on all of them one after the other
   dist [--target x86_64-unknown-linux-musl]
         the static release binary, into dist/, proven static
+  bench [--records 2000000] [--partitions 4] [--rounds 5]
+        a copy between two real clusters, measured: throughput, CPU, memory, beside a bare TCP relay
   help  this text
 
 environment:
@@ -66,6 +69,8 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Some("kafka") => kafka::run(arguments),
         Some("fuzz") => fuzz::run(arguments),
         Some("dist") => dist::run(arguments),
+        Some("bench") => bench::run(arguments),
+        Some("relay") => bench::run_relay(arguments),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())

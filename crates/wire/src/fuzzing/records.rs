@@ -1,6 +1,4 @@
-//! What the fuzz targets call, one function each. A plain test replays their corpora through the same functions.
-//!
-//! The functions assert what holds for any input; arbitrary bytes are otherwise either read or refused.
+//! The slow path: records, codecs, old messages.
 
 use bytes::{BufMut, Bytes};
 
