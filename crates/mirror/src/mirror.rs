@@ -16,6 +16,8 @@ pub struct MirrorConfig {
     pub flow: FlowConfig,
     /// How often the source is asked for new topics and partitions. Default 2 s.
     pub discovery_interval: Duration,
+    /// Whether to start while no topic matches, and wait for one. Default yes.
+    pub may_wait_for_topics: bool,
 }
 
 impl MirrorConfig {
@@ -28,6 +30,7 @@ impl MirrorConfig {
             topics: TopicFilter::new(patterns)?,
             flow: FlowConfig::default(),
             discovery_interval: Duration::from_secs(2),
+            may_wait_for_topics: true,
         })
     }
 }
@@ -44,6 +47,14 @@ pub enum MirrorError {
     /// Topics that cannot be copied; nothing was started or created.
     #[error("{}", listed(.0))]
     Topics(Vec<TopicProblem>),
+    /// No topic matches, and waiting for one was not asked for; nothing was started or created.
+    #[error(
+        "--topics {pattern}: no topic of the source cluster matches, or verbatim's principal may not DESCRIBE it; nothing to copy"
+    )]
+    NothingMatches {
+        /// The patterns, as written.
+        pattern: String,
+    },
     /// Topics that could not be created.
     #[error("target cluster: {}", created(.0))]
     Create(Vec<ClusterError>),
@@ -75,8 +86,8 @@ impl Mirror {
     /// Looks at both clusters, creates what the target lacks, and starts copying.
     ///
     /// # Errors
-    /// When a cluster fails us, a matching topic cannot be copied, or a topic cannot be created. In the first
-    /// two cases nothing has been created.
+    /// When a cluster fails us, a matching topic cannot be copied, none matches and that was not asked for, or a
+    /// topic cannot be created. In the first three cases nothing has been created.
     pub async fn start(source: Cluster, target: Cluster, config: MirrorConfig) -> Result<Self, MirrorError> {
         if source.id() == target.id() && !source.id().is_empty() {
             return Err(FlowError::SameCluster { id: source.id().to_owned() }.into());
@@ -86,6 +97,9 @@ impl Mirror {
         let TopicPlan { pairs, create, problems } = plan(seen, target_brokers);
         if !problems.is_empty() {
             return Err(MirrorError::Topics(problems));
+        }
+        if pairs.is_empty() && !config.may_wait_for_topics {
+            return Err(MirrorError::NothingMatches { pattern: config.topics.to_string() });
         }
         create_topics(&target, &create, missing_state_topic(&target, &config.flow.name).await?).await?;
         let flow = Flow::new(source.clone(), target.clone()).config(config.flow.clone());

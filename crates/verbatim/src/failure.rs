@@ -21,10 +21,6 @@ pub(crate) enum Failure {
     Name(String),
     #[error("{option} {address}: {source}")]
     Connect { option: &'static str, address: String, source: ClusterError },
-    #[error(
-        "--topics {pattern}: no topic of the source cluster matches, or verbatim's principal may not DESCRIBE it; nothing to copy"
-    )]
-    NothingMatches { pattern: String },
     #[error(transparent)]
     Mirror(#[from] MirrorError),
     #[error(transparent)]

@@ -38,13 +38,11 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     if read_uncommitted {
         config.flow.isolation = Isolation::ReadUncommitted;
     }
+    config.may_wait_for_topics = !until_caught_up;
 
     let (source, target) = tokio::join!(connect("--from", source), connect("--to", target));
     let mirror = Mirror::start(source?, target?, config).await?;
     if mirror.topics() == 0 {
-        if until_caught_up {
-            return Err(Failure::NothingMatches { pattern: topics });
-        }
         tracing::warn!("no topic of the source cluster matches --topics {topics} yet; waiting for one");
     }
     copy(mirror, Progress::start(started), until_caught_up).await
