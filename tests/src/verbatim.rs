@@ -54,10 +54,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The executable, built on first use. Unoptimised it copies several hundred MiB/s, more than the brokers beside it take.
+/// The executable: what `VERBATIM_EXECUTABLE` names, else built on first use. Unoptimised it copies several hundred MiB/s, more than the brokers beside it take.
 pub fn executable() -> Result<&'static Path, Error> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build().map_err(|error| error.to_string()));
+    let built = BUILT.get_or_init(|| match std::env::var_os("VERBATIM_EXECUTABLE") {
+        Some(given) => Ok(PathBuf::from(given)),
+        None => build().map_err(|error| error.to_string()),
+    });
     built.as_deref().map_err(|output| Error::Build(output.clone()))
 }
 
@@ -160,13 +163,20 @@ impl Verbatim {
     /// Waits until its log contains `text`.
     pub fn logs(&mut self, text: &str) -> Result<(), Error> {
         let deadline = Instant::now() + PATIENCE;
-        while !self.log().contains(text) {
-            if Instant::now() > deadline || !self.is_running() {
+        loop {
+            let may_come = self.is_running() && Instant::now() < deadline;
+            if !may_come && !self.is_running() {
+                // What it said last may still be in the pipe.
+                self.stderr.join();
+            }
+            if self.log().contains(text) {
+                return Ok(());
+            }
+            if !may_come {
                 return Err(self.late(&format!("{text:?} in the log")));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(())
     }
 
     /// Sends a signal by name: `INT` is what Ctrl-C sends.

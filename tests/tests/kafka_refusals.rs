@@ -13,8 +13,8 @@ use verbatim_tests::java::Mix;
 use verbatim_tests::oracle::{
     Acl, AclResource, BatchBuilder, Client, NewTopic, Operation, compare, parse_batches, read_log,
 };
-use verbatim_tests::scene::{Scene, copy, start};
-use verbatim_tests::verbatim::{PATIENCE, Verbatim};
+use verbatim_tests::scene::{Scene, copy};
+use verbatim_tests::verbatim::Verbatim;
 use xtask::kafka::{Cluster, Options};
 
 fn scene() -> TestResult<Option<&'static Scene>> {
@@ -276,15 +276,16 @@ fn missing_rights() -> TestResult {
     let more = ["--topics", "uncreated-.*", "--until-caught-up"];
     let ended = Verbatim::run(&[&arguments[..], &more].concat())?.expect(1)?;
     println!("1: {}", ended.complaint());
-    for words in ["target cluster", "uncreated-a", "uncreated-b", "AUTHORIZATION_FAILED"] {
+    for words in ["target cluster", "uncreated-a", "uncreated-b", "AUTHORIZATION_FAILED", "grant CREATE"] {
         assert!(ended.complaint().contains(words), "{words:?} is not in {}", ended.stderr);
     }
     assert_eq!(client.topics()?, before);
     // Where the topics are there already, the flow's own is missed.
-    let mut running = start(&scene.source(), &guarded, "rights-create", "(un)?writable", &[])?;
-    running.logs("verbatim.rights-create")?;
-    let ended = running.ended(PATIENCE)?.expect(1)?;
+    let ended = copy(&scene.source(), &guarded, "rights-create", "(un)?writable", 1)?;
     println!("1: {}", ended.complaint());
+    for words in ["target cluster", "verbatim.rights-create", "AUTHORIZATION_FAILED", "CREATE"] {
+        assert!(ended.complaint().contains(words), "{words:?} is not in {}", ended.stderr);
+    }
     assert_eq!(client.topics()?, before);
     Ok(())
 }
