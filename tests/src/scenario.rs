@@ -2,7 +2,12 @@
 //!
 //! What is in a log is read by the [`oracle`](crate::oracle)'s parser from the bytes the test broker stores, so no line of the code
 //! under test takes part in the judgement.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends here")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on ends here"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -105,15 +110,24 @@ impl Stage {
         Ok(Instance { flow, wires })
     }
 
-    /// Waits until the target has as many batches of each partition as the committed part of the source, or more.
-    pub async fn copied(&self, topic: &str) {
+    /// Waits until the target has as many batches of each partition as the committed part of the source, or more; panics
+    /// when `flow` gives up on the way.
+    pub async fn copied(&self, flow: &FlowHandle, topic: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         for partition in 0..partitions(&self.source, topic) {
-            let what = format!("partition {partition} of topic {topic} is copied");
-            let is_there = || {
-                let expected = committed(&log(&self.source, topic, partition)).len();
-                log(&self.target, topic, partition).len() >= expected
-            };
-            eventually(&what, is_there).await;
+            let expected = committed(&log(&self.source, topic, partition)).len();
+            loop {
+                let found = self.target.log(topic, partition).unwrap().len();
+                if found >= expected {
+                    break;
+                }
+                let at = format!("{topic}-{partition} with {found} of {expected} batches");
+                if let Some(stopped) = flow.status().await.unwrap().stopped().next() {
+                    panic!("{at}: {} stopped: {}", stopped.name, stopped.stopped.as_ref().unwrap());
+                }
+                assert!(tokio::time::Instant::now() < deadline, "{at} after {PATIENCE:?}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
     }
 
@@ -227,7 +241,10 @@ pub async fn stops(flow: &FlowHandle) -> BTreeMap<i32, Stopped> {
         error.lines().find(|line| line.starts_with(&wanted)).unwrap().to_owned()
     };
     let named = stopped.into_iter().map(|(name, reason)| {
-        (name.partition, Stopped { sentence: sentence(name.partition), reason, topic: name.topic.to_string() })
+        (
+            name.partition,
+            Stopped { sentence: sentence(name.partition), reason, topic: name.topic.to_string() },
+        )
     });
     named.collect()
 }

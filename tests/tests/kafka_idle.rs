@@ -14,7 +14,8 @@ const PARTITIONS: i32 = 1000;
 fn cpu_ms() -> TestResult<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    let ticks: Vec<u64> =
+        fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
     Ok(ticks.iter().sum::<u64>() * 10)
 }
 
@@ -26,13 +27,19 @@ fn a_thousand_idle_partitions_cost_nothing_and_the_next_record_crosses_at_once()
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let connect = async |address: &str| TestResult::Ok(Cluster::connect(ClusterConfig::new(address)?).await?);
+        let connect =
+            async |address: &str| TestResult::Ok(Cluster::connect(ClusterConfig::new(address)?).await?);
         let started = Instant::now();
-        let mirror = Mirror::start(connect(&from).await?, connect(&to).await?, MirrorConfig::new("idle")?).await?;
+        let mirror =
+            Mirror::start(connect(&from).await?, connect(&to).await?, MirrorConfig::new("idle")?).await?;
         mirror.flow().caught_up().await?;
         println!("{PARTITIONS} partitions created and looked at after {} ms", started.elapsed().as_millis());
 
-        let idle = if std::env::var_os("VERBATIM_LONG").is_some() { Duration::from_secs(60) } else { Duration::from_secs(10) };
+        let idle = if std::env::var_os("VERBATIM_LONG").is_some() {
+            Duration::from_secs(60)
+        } else {
+            Duration::from_secs(10)
+        };
         let before = cpu_ms()?;
         tokio::time::sleep(idle).await;
         let permille = (cpu_ms()? - before) * 1000 / u64::try_from(idle.as_millis())?;
