@@ -2,6 +2,7 @@
 //!
 //! * [`oracle`]: reads and writes Kafka's logs batch by batch with a client and a header parser of its own, and compares two of them.
 //! * [`kafka`]: real clusters for a test, or a plain word that there are none.
+//! * [`scenario`]: two test clusters in memory, flows between them, and what their logs have to look like.
 //! * [`java`]: Kafka's own producer and consumer, as second opinions and for load.
 //! * [`scene`]: two clusters, these programs, and a copy between the two.
 //! * [`tls`]: certificates for brokers.
@@ -14,6 +15,7 @@
 pub mod java;
 pub mod kafka;
 pub mod oracle;
+pub mod scenario;
 pub mod scene;
 pub mod tls;
 pub mod verbatim;

@@ -81,7 +81,8 @@ fn values(
     source: i8,
     resource: &DescribeConfigsResource,
 ) -> Vec<DescribeConfigsResourceResult> {
-    let keys = resource.configuration_keys.as_ref();
+    // No list and an empty list both mean all of them (`ConfigHelper.describeConfigs`).
+    let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
     let wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == name));
     defaults
         .iter()

@@ -125,6 +125,10 @@ async fn configurations_take_effect() {
             .with_resource_name(string("1"))
             .with_configuration_keys(None),
         DescribeConfigsResource::default().with_resource_type(2).with_resource_name(string("nobody")),
+        DescribeConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(string("t"))
+            .with_configuration_keys(Some(Vec::new())),
     ]);
     let record = batch([("key", "value")]).build();
     assert_eq!(client.call(1, &alter("max.message.bytes", 0, Some("50"))).await.responses[0].error_code, 0);
@@ -137,7 +141,8 @@ async fn configurations_take_effect() {
     assert_eq!(client.call(1, &alter("no.such", 0, Some("1"))).await.responses[0].error_code, 40);
     for version in 1..=4 {
         let response = client.call(version, &describe).await;
-        assert_eq!(response.results.iter().map(|it| it.error_code).collect::<Vec<_>>(), [0, 0, 3]);
+        assert_eq!(response.results.iter().map(|it| it.error_code).collect::<Vec<_>>(), [0, 0, 3, 0]);
+        assert!(response.results[3].configs.len() > 20, "an empty list asks for all");
         let values: Vec<_> = response.results[0]
             .configs
             .iter()

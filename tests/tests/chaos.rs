@@ -1,0 +1,363 @@
+//! Promise: nothing is lost, doubled or reordered under any schedule of appends, transactions, faults, leader moves, broker crashes
+//! and ends of the flow's process. Some hundred schedules are drawn from seeds and played with a paused clock.
+//!
+//! A failing seed is printed with what happened. `VERBATIM_SEED=<seed>` plays that one alone, `VERBATIM_SEEDS=<count>` plays more.
+//! The schedule is a function of the seed; the order in which tasks run beside each other is not quite.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kafka_protocol::messages::ApiKey;
+use verbatim_pipeline::FlowConfig;
+use verbatim_testbroker::{Control, Corruption, ErrorCode, TestCluster};
+use verbatim_tests::scenario::{Dice, Instance, Stage, eventually, numbered, soon};
+
+const SEEDS: u64 = 400;
+const TOPIC: &str = "t";
+
+#[test]
+fn any_schedule_of_faults_leaves_a_perfect_copy() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    if let Some(seed) = number("VERBATIM_SEED") {
+        println!("{}", play(seed).story.join("\n"));
+        return;
+    }
+    let seeds = number("VERBATIM_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(0);
+    let failed = Mutex::new(Vec::new());
+    let kills = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        return;
+                    }
+                    match catch_unwind(AssertUnwindSafe(|| play(seed))) {
+                        Ok(played) => drop(kills.fetch_add(played.kills, Ordering::Relaxed)),
+                        Err(_) => failed.lock().unwrap().push(seed),
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "failing seeds: {failed:?}; play one again with VERBATIM_SEED={}", failed[0]);
+    assert!(kills.into_inner() >= seeds / 2, "too few processes were killed for this to mean much");
+}
+
+/// What became of one schedule.
+struct Played {
+    story: Vec<String>,
+    kills: u64,
+}
+
+/// Prints the story so far if the play ends in a panic.
+struct Story {
+    seed: u64,
+    lines: Vec<String>,
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("VERBATIM_SEED={}\n{}", self.seed, self.lines.join("\n"));
+        }
+    }
+}
+
+fn play(seed: u64) -> Played {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut play = Play::new(seed);
+        play.go().await;
+        Played { story: std::mem::take(&mut play.story.lines), kills: play.kills }
+    })
+}
+
+/// A schedule being played.
+struct Play {
+    dice: Dice,
+    story: Story,
+    stage: Stage,
+    brokers: i32,
+    partitions: i32,
+    config: FlowConfig,
+    instance: Option<Instance>,
+    kills: u64,
+    batches: u64,
+    /// Producers by their number, per partition: epoch 0, next sequence, whether a transaction is open.
+    producers: BTreeMap<(i32, i64), Writer>,
+    down: [Option<i32>; 2],
+}
+
+#[derive(Default)]
+struct Writer {
+    next_sequence: i32,
+    in_transaction: bool,
+}
+
+impl Play {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let brokers = 1 + dice.roll(3) as i32;
+        let partitions = 1 + dice.roll(4) as i32;
+        let stage = Stage::of(brokers as usize, brokers as usize);
+        stage.topic(TOPIC, partitions);
+        let config = FlowConfig {
+            position_interval: Duration::from_millis(*dice.pick(&[20, 200, 2000, 100_000])),
+            lanes_per_broker: 1 + dice.roll(3) as u8,
+            requests_per_lane: 1 + dice.roll(6) as usize,
+            budget_bytes: *dice.pick(&[2_000, 20_000, 1 << 20]),
+            fetch_max_bytes: *dice.pick(&[500, 5_000, 1 << 20]),
+            partition_max_bytes: *dice.pick(&[200, 1_000, 1 << 20]),
+            produce_request_bytes: *dice.pick(&[300, 3_000, 1 << 20]),
+            ..FlowConfig::default()
+        };
+        let story =
+            Story { seed, lines: vec![format!("{brokers} brokers, {partitions} partitions, {config:?}")] };
+        let producers = BTreeMap::new();
+        let (kills, batches, down) = (0, 0, [None; 2]);
+        Self {
+            dice,
+            story,
+            stage,
+            brokers,
+            partitions,
+            config,
+            instance: None,
+            kills,
+            batches,
+            producers,
+            down,
+        }
+    }
+
+    fn tell(&mut self, line: String) {
+        self.story.lines.push(line);
+    }
+
+    async fn go(&mut self) {
+        let acts = 20 + self.dice.roll(60);
+        for _ in 0..acts {
+            match self.dice.roll(20) {
+                0..=9 => self.append(),
+                10 => self.move_leader(),
+                11 => self.crash_or_restart().await,
+                12..=15 => self.fault(),
+                16 => self.evict_sessions(),
+                17 => self.begin().await,
+                18 => self.end().await,
+                _ => {
+                    self.begin().await;
+                    self.end_transactions();
+                }
+            }
+            let pause = *self.dice.pick(&[0, 0, 1, 2, 5, 20, 100, 3000]);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        self.finish().await;
+    }
+
+    fn clusters(&self) -> [&TestCluster; 2] {
+        [&self.stage.source, &self.stage.target]
+    }
+
+    fn side(&mut self) -> usize {
+        self.dice.roll(2) as usize
+    }
+
+    fn node(&mut self) -> i32 {
+        1 + self.dice.roll(self.brokers as u64) as i32
+    }
+
+    fn partition(&mut self) -> i32 {
+        self.dice.roll(self.partitions as u64) as i32
+    }
+
+    /// Some batches of one partition, by anybody, in a transaction or not.
+    fn append(&mut self) {
+        let partition = self.partition();
+        for _ in 0..1 + self.dice.roll(12) {
+            let records = 1 + self.dice.roll(7) as i32;
+            self.batches += 1;
+            let built = numbered(&format!("{partition}/{}", self.batches), records as usize);
+            let producer_id = 1_000_000 + self.dice.roll(3) as i64;
+            let is_transactional = self.dice.roll(3) == 0;
+            let is_plain = self.dice.roll(2) == 0;
+            let writer = self.producers.entry((partition, producer_id)).or_default();
+            let built = if is_plain || (writer.in_transaction && !is_transactional) {
+                built
+            } else {
+                let built = built.producer(producer_id, 0, writer.next_sequence);
+                writer.next_sequence += records;
+                if is_transactional {
+                    writer.in_transaction = true;
+                    built.transactional()
+                } else {
+                    built
+                }
+            };
+            self.stage.source.append(TOPIC, partition, &built.build()).unwrap();
+        }
+        if self.dice.roll(3) == 0 {
+            self.end_transactions();
+        }
+    }
+
+    fn end_transactions(&mut self) {
+        let open: Vec<_> =
+            self.producers.iter().filter(|(_, writer)| writer.in_transaction).map(|(key, _)| *key).collect();
+        for (partition, producer_id) in open {
+            let producer = (producer_id, 0);
+            if self.dice.roll(2) == 0 {
+                self.stage.source.commit(TOPIC, partition, producer).unwrap();
+            } else {
+                self.stage.source.abort(TOPIC, partition, producer).unwrap();
+            }
+            self.producers.entry((partition, producer_id)).or_default().in_transaction = false;
+        }
+    }
+
+    fn move_leader(&mut self) {
+        let (side, node, partition) = (self.side(), self.node(), self.partition());
+        if self.down[side] != Some(node) {
+            self.tell(format!("partition {partition} of cluster {side} moves to {node}"));
+            self.clusters()[side].move_leader(TOPIC, partition, node).unwrap();
+        }
+    }
+
+    async fn crash_or_restart(&mut self) {
+        let (side, node) = (self.side(), self.node());
+        if let Some(node) = self.down[side].take() {
+            self.tell(format!("broker {node} of cluster {side} comes back"));
+            self.clusters()[side].restart(node).unwrap();
+        } else {
+            self.tell(format!("broker {node} of cluster {side} crashes"));
+            self.clusters()[side].crash(node).await;
+            self.down[side] = Some(node);
+        }
+    }
+
+    fn fault(&mut self) {
+        let side = self.side();
+        let apis: &[ApiKey] = if side == 0 {
+            &[
+                ApiKey::Fetch,
+                ApiKey::Fetch,
+                ApiKey::Fetch,
+                ApiKey::Metadata,
+                ApiKey::ListOffsets,
+                ApiKey::ApiVersions,
+            ]
+        } else {
+            &[
+                ApiKey::Produce,
+                ApiKey::Produce,
+                ApiKey::Produce,
+                ApiKey::Produce,
+                ApiKey::Metadata,
+                ApiKey::DescribeProducers,
+                ApiKey::ListOffsets,
+                ApiKey::Fetch,
+                ApiKey::InitProducerId,
+            ]
+        };
+        let api = *self.dice.pick(apis);
+        let fault = self.accident(api);
+        let times = 1 + self.dice.roll(3) as usize;
+        self.tell(format!("{times} times {fault:?} on {api:?} of cluster {side}"));
+        self.clusters()[side].times(api, times, fault);
+    }
+
+    fn accident(&mut self, api: ApiKey) -> Control {
+        let codes: &[i16] = match api {
+            ApiKey::Produce => &[3, 5, 6, 7, 14, 19, 20, 45, 56],
+            ApiKey::Fetch => &[3, 5, 6, 7, 9, 56, 70, 71, 74, 75, 78, 106],
+            ApiKey::ListOffsets | ApiKey::DescribeProducers => &[3, 6, 7],
+            ApiKey::InitProducerId => &[14, 15, 16],
+            _ => &[],
+        };
+        let partition = self.partition();
+        let accident = match self.dice.roll(8) {
+            0 => Control::Disconnect,
+            1 => Control::Silence,
+            2 => Control::Delay(Duration::from_millis(*self.dice.pick(&[1, 30, 1000, 40_000]))),
+            3 => Control::Corrupt(Corruption::CorrelationId),
+            4 => Control::Corrupt(Corruption::CutAfter(self.dice.roll(60) as usize)),
+            5 | 6 if matches!(api, ApiKey::Produce | ApiKey::Fetch) => {
+                let code = ErrorCode(*self.dice.pick(&[3, 6, 7]));
+                Control::PartitionError { topic: TOPIC.to_owned(), partition, code }
+            }
+            _ if !codes.is_empty() => Control::Error(ErrorCode(*self.dice.pick(codes))),
+            _ => Control::Disconnect,
+        };
+        let is_lost = self.dice.roll(2) == 0 && !matches!(accident, Control::Corrupt(_));
+        if is_lost { Control::ApplyThen(Box::new(accident)) } else { accident }
+    }
+
+    fn evict_sessions(&mut self) {
+        let node = self.node();
+        self.stage.source.evict_fetch_sessions(node);
+    }
+
+    /// Starts the flow's process unless it runs. A start may fail under faults; it can be tried again.
+    async fn begin(&mut self) {
+        if self.instance.is_some() {
+            return;
+        }
+        let starting = self.stage.instance(self.config.clone(), &[TOPIC]);
+        let patience = Duration::from_millis(*self.dice.pick(&[1, 10, 1000, 100_000]));
+        let outcome = tokio::time::timeout(patience, starting).await;
+        let line = match outcome {
+            Ok(Ok(instance)) => {
+                self.instance = Some(instance);
+                "the flow starts".to_owned()
+            }
+            Ok(Err(error)) => format!("the flow does not start: {error}"),
+            Err(_) => format!("the flow is killed {patience:?} into its start"),
+        };
+        self.tell(line);
+    }
+
+    /// Ends the flow's process, in order or not.
+    async fn end(&mut self) {
+        let Some(instance) = self.instance.take() else { return };
+        if self.dice.roll(4) == 0 {
+            let outcome = soon("shutdown", instance.flow.shutdown()).await;
+            self.tell(format!("the flow ends: {outcome:?}"));
+        } else {
+            self.tell("the flow is killed".to_owned());
+            self.kills += 1;
+            instance.kill();
+        }
+    }
+
+    /// All is well again: the copy has to become perfect, and the flow has to know.
+    async fn finish(&mut self) {
+        self.tell("all is well again".to_owned());
+        for side in 0..2 {
+            self.clusters()[side].clear_rules();
+            if let Some(node) = self.down[side].take() {
+                self.clusters()[side].restart(node).unwrap();
+            }
+        }
+        self.end_transactions();
+        for _ in 0..20 {
+            self.begin().await;
+        }
+        let instance = self.instance.take().unwrap();
+        self.stage.copied(&instance.flow, TOPIC).await;
+        self.stage.assert_equal(TOPIC);
+        soon("caught up", instance.flow.caught_up()).await.unwrap();
+        let mut is_settled = false;
+        eventually("nothing is left to do", || std::mem::replace(&mut is_settled, true)).await;
+        self.stage.assert_equal(TOPIC);
+    }
+}
