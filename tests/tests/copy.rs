@@ -275,7 +275,6 @@ async fn a_killed_flow_is_found_again_after_its_producer_was_forgotten() {
 
 /// The same before any position but the start was noted.
 #[tokio::test(start_paused = true)]
-#[ignore = "known defect: the start position carries no target offset"]
 async fn killed_before_its_second_position_and_its_producer_forgotten() {
     let stage = Stage::new();
     stage.topic("t", 1);

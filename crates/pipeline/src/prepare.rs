@@ -6,7 +6,9 @@ use crate::positions::{Position, PositionStore};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use verbatim_wire::cluster::{Backoff, BrokerError, Cluster, Metadata, OffsetAt, TopicMetadata};
+use verbatim_wire::cluster::{
+    Backoff, BrokerError, Cluster, ClusterError, Metadata, OffsetAt, TopicMetadata,
+};
 use verbatim_wire::fetch::TopicIdentity;
 
 /// A source topic and the topic it goes to.
@@ -104,7 +106,7 @@ impl Preparer {
                 }
             }
         }
-        let (starts, limits) = tokio::join!(self.starts(missing), self.message_limits(&looked));
+        let (starts, limits) = tokio::join!(self.starts(&looked, missing), self.message_limits(&looked));
         let starts = starts?;
         let positions = |name: &PartitionName| stored.get(name).or_else(|| starts.get(name)).copied();
         let mut topics = Vec::new();
@@ -136,18 +138,50 @@ impl Preparer {
         Ok(topics)
     }
 
-    /// Start positions, asked of the leaders. Partitions whose leader stays silent are left out.
+    /// Start positions: where the source is to be read from, and where the target ends, so that the first
+    /// record has its place there too. Partitions whose leaders stay silent are left out.
     async fn starts(
         &self,
-        mut missing: Vec<PartitionName>,
+        looked: &Looked,
+        missing: Vec<PartitionName>,
     ) -> Result<HashMap<PartitionName, Position>, FlowError> {
         let at = match self.config.start {
             Start::Earliest => OffsetAt::Earliest,
             Start::Latest => OffsetAt::Latest,
         };
-        let mut starts = HashMap::new();
+        let on_target = |name: &PartitionName| {
+            let pair = looked.pairs.iter().find(|pair| pair.source == name.topic);
+            PartitionName {
+                topic: pair.map_or_else(|| name.topic.clone(), |pair| pair.target.clone()),
+                partition: name.partition,
+            }
+        };
+        let targets = missing.iter().map(on_target).collect();
+        let (sources, ends) = tokio::join!(
+            self.offsets(&self.source, looked.source.clone(), missing.clone(), at),
+            self.offsets(&self.target, looked.target.clone(), targets, OffsetAt::Latest),
+        );
+        let (sources, ends) = (sources.map_err(FlowError::Source)?, ends.map_err(FlowError::Target)?);
+        let start = |name: PartitionName| {
+            let (source, end) = (sources.get(&name).copied(), ends.get(&on_target(&name)).copied());
+            if source.is_none() || end.is_none() {
+                tracing::warn!("{name} has no leader that answers; it is left out for now");
+            }
+            Some((name, Position { target_offset: Some(end?), ..Position::start(source?) }))
+        };
+        Ok(missing.into_iter().filter_map(start).collect())
+    }
+
+    /// An offset of each of `missing`, asked of the leaders; those that stay silent are left out.
+    async fn offsets(
+        &self,
+        cluster: &Cluster,
+        mut metadata: Arc<Metadata>,
+        mut missing: Vec<PartitionName>,
+        at: OffsetAt,
+    ) -> Result<HashMap<PartitionName, i64>, ClusterError> {
+        let mut offsets = HashMap::new();
         let mut backoff = Backoff::new(self.config.first_retry, Duration::from_millis(500), 3);
-        let mut metadata = self.source.brokers();
         for look in 0..LOOKS {
             if missing.is_empty() {
                 break;
@@ -155,7 +189,7 @@ impl Preparer {
             if look > 0 {
                 tokio::time::sleep(backoff.pause()).await;
                 let topics: Vec<Arc<str>> = missing.iter().map(|name| name.topic.clone()).collect();
-                metadata = self.source.metadata(Some(&topics)).await.map_err(FlowError::Source)?;
+                metadata = cluster.metadata(Some(&topics)).await?;
             }
             let mut by_leader: BTreeMap<i32, Vec<(Arc<str>, i32)>> = BTreeMap::new();
             for name in &missing {
@@ -163,23 +197,20 @@ impl Preparer {
                 by_leader.entry(leader).or_default().push((name.topic.clone(), name.partition));
             }
             for (leader, partitions) in by_leader.into_iter().filter(|(leader, _)| *leader >= 0) {
-                match self.source.list_offsets(leader, &partitions, at).await {
+                match cluster.list_offsets(leader, &partitions, at).await {
                     Ok(found) => {
                         let good = found.into_iter().filter(|found| found.error == BrokerError::NONE);
-                        starts.extend(good.map(|found| {
+                        offsets.extend(good.map(|found| {
                             let name = PartitionName { topic: found.topic, partition: found.partition };
-                            (name, Position::start(found.offset.max(0)))
+                            (name, found.offset.max(0))
                         }));
                     }
-                    Err(error) => tracing::debug!(leader, %error, "start offsets not known yet"),
+                    Err(error) => tracing::debug!(leader, %error, "offsets not known yet"),
                 }
             }
-            missing.retain(|name| !starts.contains_key(name));
+            missing.retain(|name| !offsets.contains_key(name));
         }
-        for name in missing {
-            tracing::warn!("{name} has no leader that answers; it is left out for now");
-        }
-        Ok(starts)
+        Ok(offsets)
     }
 
     /// What each target topic takes in one batch, where we may know.
@@ -215,7 +246,7 @@ fn there<'a>(metadata: &'a Metadata, name: &Arc<str>, side: Side) -> Result<&'a 
     match found {
         Some(topic) if topic.error == BrokerError::NONE => Ok(topic),
         Some(topic) if topic.error != BrokerError::UNKNOWN_TOPIC_OR_PARTITION => {
-            let error = verbatim_wire::cluster::ClusterError::Refused {
+            let error = ClusterError::Refused {
                 request: "look at topic",
                 subject: name.to_string(),
                 code: topic.error,

@@ -80,6 +80,14 @@ impl FlowTask {
         match opened {
             Ok((connection, offered)) => {
                 let version = self.routes.produce_version(offered);
+                // The broker may be another process than before, one that knows no producer.
+                for number in (0u32..).take(self.partitions.len()) {
+                    if self.lane_of(number) == Some(key)
+                        && let Some(partition) = self.partition(number)
+                    {
+                        partition.target.has_accepted = false;
+                    }
+                }
                 if let Some(lane) = self.lanes.get_mut(&key) {
                     lane.backoff.reset();
                     lane.link = Link::Open { connection, version };

@@ -102,7 +102,7 @@ pub(crate) struct SourceSide {
 pub(crate) struct TargetSide {
     /// Broker id of the leader, where known.
     pub(crate) leader: Option<i32>,
-    /// The broker has accepted a batch of this life: until then batches go one at a time, because a broker
+    /// The broker has accepted a batch of this life on this connection: until then batches go one at a time, because a broker
     /// that does not know a producer accepts any sequence number, also that of a second batch whose first
     /// was refused.
     pub(crate) has_accepted: bool,
