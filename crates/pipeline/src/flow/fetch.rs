@@ -35,11 +35,19 @@ impl FlowTask {
         }
         let brokers = self.sources.values().filter(|broker| !broker.session.is_empty()).count();
         let share = self.budget.share(brokers, self.config.fetch_max_bytes);
-        let mut next = self.sources.keys().next().copied();
+        // In turn: when the budget is short, the first to ask must not be the same every time.
+        let first = self.source_after(self.last_fetched);
+        let mut next = first;
         while let Some(node) = next {
             self.fetch_from(node, share);
-            next = self.sources.range(node.saturating_add(1)..).next().map(|(node, _)| *node);
+            next = self.source_after(node).filter(|next| Some(*next) != first);
         }
+    }
+
+    /// The broker whose turn is after `node`'s.
+    fn source_after(&self, node: i32) -> Option<i32> {
+        let after = self.sources.range(node.saturating_add(1)..).next();
+        after.or_else(|| self.sources.iter().next()).map(|(node, _)| *node)
     }
 
     fn fetch_from(&mut self, node: i32, share: usize) {
@@ -82,6 +90,7 @@ impl FlowTask {
         let request = broker.next_request;
         broker.next_request += 1;
         broker.outstanding = Some(Outstanding { request, reserved_bytes: share });
+        self.last_fetched = node;
         let frame = broker.session.next_request(version, connection.client_id(), &limits);
         let wait = Duration::from_millis(u64::from(max_wait.unsigned_abs()));
         connection

@@ -47,6 +47,8 @@ pub(crate) struct FlowTask {
     pub(crate) routes: Routes,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) sources: BTreeMap<i32, SourceBroker>,
+    /// The source broker that was asked last.
+    pub(crate) last_fetched: i32,
     pub(crate) lanes: BTreeMap<LaneKey, TargetLane>,
     pub(crate) source_leaders: LeaderWatch,
     pub(crate) target_leaders: LeaderWatch,
@@ -90,6 +92,7 @@ impl FlowTask {
             routes: Routes::default(),
             partitions: Vec::new(),
             sources: BTreeMap::new(),
+            last_fetched: -1,
             lanes: BTreeMap::new(),
             to_resume: BTreeMap::new(),
             budget,
