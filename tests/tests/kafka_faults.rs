@@ -10,7 +10,7 @@ use verbatim_tests::oracle::{Client, Comparison, NewTopic};
 use verbatim_tests::scene::Scene;
 use verbatim_tests::verbatim::{PATIENCE, Verbatim};
 use verbatim_tests::waiting::wait_until;
-use verbatim_tests::{TestResult, kafka};
+use verbatim_tests::{Failure, TestResult, kafka};
 use xtask::kafka::{Cluster, Options};
 
 const TOPICS: [(&str, i32); 2] = [("orders", 4), ("events", 2)];
@@ -39,12 +39,11 @@ enum Fault {
 fn brokers_stop_die_and_freeze() -> TestResult {
     let Some(mut storm) = Storm::begin(3, "faults")? else { return Ok(()) };
     let mut verbatim = storm.start()?;
-    let going = storm.wait_for_progress(None);
-    going.map_err(|failure| format!("{failure:?}\n{}", verbatim.log()))?;
+    storm.wait_for_progress(None).map_err(|failure| with_log(&failure, &verbatim))?;
     let faults = if kafka::is_long() { many_faults() } else { few_faults() };
     for (side, fault) in &faults {
         let struck = storm.strike(*side, *fault);
-        struck.map_err(|failure| format!("{fault:?} of a {side} broker: {failure:?}\n{}", verbatim.log()))?;
+        struck.map_err(|failure| with_log(&failure, &verbatim))?;
         if !verbatim.is_running() {
             return Err(format!("verbatim has ended:\n{}", verbatim.log()).into());
         }
@@ -73,7 +72,7 @@ fn many_faults() -> Vec<(Side, Fault)> {
     let mut faults = Vec::new();
     for round in 0..20 {
         faults.extend(kill);
-        if round % 3 == 0 {
+        if round % 10 == 0 {
             faults.extend(few_faults().into_iter().filter(|fault| !kill.contains(fault)));
         }
     }
@@ -88,7 +87,7 @@ fn verbatim_is_ended_and_killed() -> TestResult {
     let rounds = if kafka::is_long() { 20 } else { 4 };
     for round in 0..rounds {
         let verbatim = storm.start()?;
-        storm.wait_for_progress(None)?;
+        storm.wait_for_progress(None).map_err(|failure| with_log(&failure, &verbatim))?;
         println!("round {round}: all partitions go on after {} ms", verbatim.started().elapsed().as_millis());
         // So that it is not always ended in its first moments.
         (0..round % 5).try_for_each(|_| storm.wait_for_progress(None))?;
@@ -271,6 +270,11 @@ impl Storm {
             nodes.map(|id| cluster.address(id).map(|address| address.to_string())).collect();
         Ok(Client::new(&addresses?.join(",")))
     }
+}
+
+/// A failure and what `verbatim` logged until then.
+fn with_log(failure: &Failure, verbatim: &Verbatim) -> String {
+    format!("{failure:?}\n{}", verbatim.log())
 }
 
 /// The end of every partition's log.
