@@ -124,7 +124,8 @@ fn too_few_partitions() -> TestResult {
     let ended = copy(&scene.source(), &scene.target(), "few", "few-.*", 1)?;
     println!("1: {}", ended.complaint());
     for (topic, partitions) in [("few-b", 2), ("few-c", 1)] {
-        let sentence = format!("topic {topic} has {partitions} partitions on the target and 3 on the source");
+        let sentence =
+            format!("topic {topic} has fewer partitions on the target ({partitions}) than on the source (3)");
         let command = format!("kafka-topics --alter --topic {topic} --partitions 3");
         assert!(
             ended.complaint().contains(&sentence) && ended.complaint().contains(&command),

@@ -74,7 +74,7 @@ fn a_topic_that_grows() -> TestResult {
     scene.at_source().grow_topic("growing", 3)?;
     scene.at_source().produce("growing", 2, &hello())?;
     verbatim.logs(
-        "not copied: topic growing has 1 partitions on the target and 3 on the source; add partitions on the target: \
+        "not copied: topic growing has fewer partitions on the target (1) than on the source (3); add partitions on the target: \
          kafka-topics --alter --topic growing --partitions 3",
     )?;
     // What was copied before goes on meanwhile.

@@ -30,8 +30,8 @@ pub enum FlowError {
     },
     /// The target has too few partitions to keep every record where it is.
     #[error(
-        "topic {target} has {target_partitions} partitions on the target cluster, its source {source_topic} has \
-         {source_partitions}; add partitions on the target (kafka-topics --alter --partitions {source_partitions})"
+        "topic {target} has fewer partitions on the target ({target_partitions}) than its source {source_topic} \
+         ({source_partitions}); add partitions on the target (kafka-topics --alter --partitions {source_partitions})"
     )]
     TooFewPartitions {
         /// Topic on the source.

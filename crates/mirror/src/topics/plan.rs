@@ -33,8 +33,8 @@ pub struct TopicPlan {
 pub enum TopicProblem {
     /// A record must keep its partition.
     #[error(
-        "topic {topic} has {target} partitions on the target and {source_partitions} on the source; add partitions on the \
-         target: kafka-topics --alter --topic {topic} --partitions {source_partitions}"
+        "topic {topic} has fewer partitions on the target ({target}) than on the source ({source_partitions}); add \
+         partitions on the target: kafka-topics --alter --topic {topic} --partitions {source_partitions}"
     )]
     TooFewPartitions {
         /// Topic.
@@ -137,7 +137,8 @@ mod tests {
         assert_eq!(plan.pairs.iter().map(|pair| &*pair.source).collect::<Vec<_>>(), ["a", "b"]);
         let problem = plan.problems[0].to_string();
         assert!(
-            problem.contains("topic c has 3 partitions") && problem.contains("--partitions 4"),
+            problem.contains("topic c has fewer partitions on the target (3)")
+                && problem.contains("--partitions 4"),
             "{problem}"
         );
     }

@@ -178,6 +178,10 @@ impl Partition {
         self.settled.leader_epoch = routed.leader_epoch;
         self.settled.sequence = next_sequence;
         self.settled.target_offset = self.settled.target_offset.map(|offset| offset + i64::from(records));
+        // Sent by this process and its answer lost: it counts. What an earlier process sent does not.
+        if self.generation > 0 {
+            self.count(records, HEADER_BYTES + routed.payload.len(), routed.is_repacked);
+        }
     }
 
     /// Source position after the last batch queued.

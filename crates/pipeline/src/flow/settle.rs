@@ -223,9 +223,14 @@ impl Partition {
         self.settled.leader_epoch = batch.leader_epoch;
         self.settled.sequence = batch.next_sequence;
         self.settled.target_offset = Some(base_offset + i64::from(batch.records));
-        self.counters.records += u64::from(batch.records.unsigned_abs());
-        self.counters.bytes += batch.bytes() as u64;
-        if batch.is_repacked {
+        self.count(batch.records, batch.bytes(), batch.is_repacked);
+    }
+
+    /// A batch of ours is known to be on the target.
+    pub(crate) fn count(&mut self, records: i32, batch_bytes: usize, is_repacked: bool) {
+        self.counters.records += u64::from(records.unsigned_abs());
+        self.counters.bytes += batch_bytes as u64;
+        if is_repacked {
             self.counters.repacked_batches += 1;
         } else {
             self.counters.forwarded_batches += 1;

@@ -88,5 +88,5 @@ fn hint(request: &str, code: BrokerError) -> &'static str {
 }
 
 fn explained(message: &Option<String>) -> String {
-    message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
+    message.as_ref().map(|message| format!(": {}", message.trim_end_matches('.'))).unwrap_or_default()
 }
