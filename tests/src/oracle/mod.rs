@@ -6,7 +6,7 @@
 //!
 //! Request versions are such that brokers from 2.3 to 4.x serve them.
 //!
-//! Reading order: `primitives`, `connection`, `client` (the requests), `crc`, `batch` (one header), `log` (a partition), `compare`
+//! Reading order: `primitives`, `connection`, `client` (the requests), `questions` (those that may be refused), `crc`, `batch` (one header), `log` (a partition), `compare`
 //! (two of them), `build` (batches no proper client would send).
 
 mod batch;
@@ -18,6 +18,7 @@ mod crc;
 mod error;
 mod log;
 mod primitives;
+mod questions;
 
 pub use batch::{RawBatch, RawRecord, parse_batches};
 pub use build::BatchBuilder;
@@ -28,3 +29,4 @@ pub use compare::{
 pub use crc::crc32c;
 pub use error::Error;
 pub use log::{LogReader, for_each_batch, read_log};
+pub use questions::{Produced, ProducerState, Slice, Wanted};
