@@ -108,7 +108,7 @@ fn batches_no_client_should_send(it: &mut Interview) -> Result<(), Error> {
     let mut trailing = it.batch(1).build();
     trailing.extend([0; 5]);
     let payload = it.batch(1).build().split_off(61);
-    let garbage = BatchBuilder::new().payload(vec![0xff; 20]).count(1).timestamps(it.now, it.now);
+    let garbage = BatchBuilder::new().payload(vec![0x7e, 0, 0, 0]).count(1).timestamps(it.now, it.now);
     let longer =
         BatchBuilder::new().payload([&payload[..], &[0; 7]].concat()).count(1).timestamps(it.now, it.now);
     let cases: Vec<(&str, Vec<u8>)> = vec![
@@ -519,7 +519,7 @@ fn topics(it: &mut Interview) -> Result<(), Error> {
         let answer = it.client.try_create_topic(&topic, true)?;
         it.note(format!("may be created: {what}"), answer);
     }
-    let set = it.client.topic_configs("there", &["cleanup.policy", "max.message.bytes", "retention.ms"])?;
+    let set = it.client.topic_configs("there", &["cleanup.policy", "max.message.bytes", "segment.ms"])?;
     it.note("configurations by name", set);
     let all = it.client.topic_configs("there", &[])?;
     it.note("an empty list of names asks for all", all.len() > 20);

@@ -115,7 +115,7 @@ impl Client {
         isolation: Isolation,
         session: (i32, i32),
     ) -> Result<(i16, i32, Vec<Slice>), Error> {
-        const WAIT_MS: i32 = 300;
+        const WAIT_MS: i32 = 20;
         let mut body = Body::default()
             .int32(-1)
             .int32(WAIT_MS)
