@@ -22,7 +22,9 @@ fn header_patch(criterion: &mut Criterion) {
         let header = BatchHeader::parse(&batch).unwrap();
         let mut group = criterion.benchmark_group(format!("patch the header of {} KiB", size >> 10));
         group.throughput(Throughput::Bytes(batch.len() as u64));
-        group.bench_function("move the CRC", |b| b.iter(|| patch::patched(black_box(&header), STAMP).to_bytes()));
+        group.bench_function("move the CRC", |b| {
+            b.iter(|| patch::patched(black_box(&header), STAMP).to_bytes())
+        });
         group.bench_function("hash everything again", |b| b.iter(|| crc::crc32c(black_box(&batch[21..]))));
         group.finish();
     }
@@ -40,7 +42,9 @@ fn fetch_decode(criterion: &mut Criterion) {
     let frame = fetch_answer(100, &batch(4 << 10).unwrap()).unwrap();
     let mut group = criterion.benchmark_group("decode a Fetch answer of 100 partitions");
     group.throughput(Throughput::Elements(100));
-    group.bench_function("ours", |b| b.iter(|| FetchAnswer::decode(FETCH_VERSION, black_box(&frame)).unwrap()));
+    group.bench_function("ours", |b| {
+        b.iter(|| FetchAnswer::decode(FETCH_VERSION, black_box(&frame)).unwrap())
+    });
     group.bench_function("kafka-protocol", |b| {
         b.iter(|| {
             let mut body = black_box(&frame).slice(1..);
@@ -58,14 +62,16 @@ fn produce_encode(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(16 * batch.len() as u64));
     group.bench_function("ours, around the payloads", |b| {
         b.iter(|| {
-            let one = |partition| ProduceBatch { topic: &topic, partition, header: &header, payload: &payload };
+            let one =
+                |partition| ProduceBatch { topic: &topic, partition, header: &header, payload: &payload };
             let batches: Vec<_> = (0..16).map(one).collect();
             encode(9, "verbatim", 10_000, black_box(&batches)).wire_bytes()
         });
     });
     group.bench_function("kafka-protocol, copying them", |b| {
         b.iter(|| {
-            let one = |index| PartitionProduceData::default().with_index(index).with_records(Some(batch.clone()));
+            let one =
+                |index| PartitionProduceData::default().with_index(index).with_records(Some(batch.clone()));
             let topic = TopicProduceData::default()
                 .with_name(TopicName(StrBytes::from_static_str("orders")))
                 .with_partition_data((0..16).map(one).collect());

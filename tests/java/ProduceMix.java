@@ -38,7 +38,7 @@ public final class ProduceMix {
     private volatile boolean ending;
 
     public static void main(String[] words) throws Exception {
-        new ProduceMix(new Arguments(words, "until-stdin-closes")).run();
+        new ProduceMix(new Arguments(words, "until-stdin-closes", "always-keyed")).run();
     }
 
     private ProduceMix(Arguments arguments) {
@@ -167,7 +167,7 @@ public final class ProduceMix {
     private ProducerRecord<byte[], byte[]> record(String topic, long n) {
         int partition = random.nextInt(partitions);
         int kind = random.nextInt(20);
-        byte[] key = random.nextInt(8) == 0 ? null : ("key-" + random.nextInt(1000)).getBytes(StandardCharsets.UTF_8);
+        byte[] key = random.nextInt(8) == 0 && !arguments.flag("always-keyed") ? null : ("key-" + random.nextInt(1000)).getBytes(StandardCharsets.UTF_8);
         byte[] value = kind == 0 && key != null ? null : value();
         // About a millisecond apart, but not in order.
         Long timestamp = firstTimestamp + n / 10 + random.nextInt(100);

@@ -44,11 +44,16 @@ pub fn distribution_of(version: &str) -> Result<Option<Distribution>, Error> {
 
 /// Whether tests that take minutes are to run (`VERBATIM_LONG`); says so where not.
 pub fn long() -> bool {
-    let long = std::env::var_os("VERBATIM_LONG").is_some();
+    let long = is_long();
     if !long {
         skip("it takes minutes");
     }
     long
+}
+
+/// The same without a word, for tests that have a short form.
+pub fn is_long() -> bool {
+    std::env::var_os("VERBATIM_LONG").is_some()
 }
 
 /// Says that the current test is skipped and why, to whoever watches and to the summary of `cargo xtask test`.

@@ -4,6 +4,10 @@
 //! * [`kafka`]: real clusters for a test, or a plain word that there are none.
 //! * [`scenario`]: two test clusters in memory, flows between them, and what their logs have to look like.
 //! * [`java`]: Kafka's own producer and consumer, as second opinions and for load.
+//! * [`scene`]: two clusters, these programs, and a copy between the two.
+//! * [`tls`]: certificates for brokers.
+//! * [`verbatim`]: the product as a process.
+//! * [`waiting`]: for conditions, with a deadline.
 //!
 //! A file in `tests/tests` whose name starts with `kafka` is run by `cargo xtask test` as part of the real-Kafka step; all others
 //! must get by without, or skip through [`kafka::distribution`].
@@ -12,6 +16,10 @@ pub mod java;
 pub mod kafka;
 pub mod oracle;
 pub mod scenario;
+pub mod scene;
+pub mod tls;
+pub mod verbatim;
+pub mod waiting;
 
 use std::error::Error;
 use std::fmt;

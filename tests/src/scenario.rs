@@ -122,8 +122,8 @@ impl Stage {
                     break;
                 }
                 let at = format!("{topic}-{partition} with {found} of {expected} batches");
-                if let Some(stopped) = flow.status().await.unwrap().stopped().next() {
-                    panic!("{at}: {} stopped: {}", stopped.name, stopped.stopped.as_ref().unwrap());
+                if let Some((name, reason)) = flow.status().await.unwrap().stopped().next() {
+                    panic!("{at}: {name} stopped: {reason}");
                 }
                 assert!(tokio::time::Instant::now() < deadline, "{at} after {PATIENCE:?}");
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -357,7 +357,7 @@ fn what_a_fetch_returns(it: &mut Interview) -> Result<(), Error> {
     it.note("a session nobody knows", (code, same, slices.len()));
 
     for before in [0, 6, 5, 17, 41, -1] {
-        let outcome = it.client.delete_records("log", 0, before)?;
+        let outcome = it.client.try_delete_records("log", 0, before)?;
         it.note(format!("delete records before {before}"), outcome);
         for offset in [0, 5, 6, 16, 17, 20, 40] {
             let (_, _, slices) =
@@ -384,7 +384,7 @@ fn offsets_by_time(it: &mut Interview) -> Result<(), Error> {
         let answer = it.client.try_list_offset("times", 0, time, Uncommitted)?;
         it.note(format!("offset at {time}"), answer);
     }
-    it.client.delete_records("times", 0, 3)?;
+    it.client.try_delete_records("times", 0, 3)?;
     let answer = it.client.try_list_offset("times", 0, -2, Uncommitted)?;
     it.note("the log start, inside a batch", answer);
     let (code, found, offset) = it.client.try_list_offset("times", 0, it.now, Uncommitted)?;
@@ -519,9 +519,9 @@ fn topics(it: &mut Interview) -> Result<(), Error> {
         let answer = it.client.try_create_topic(&topic, true)?;
         it.note(format!("may be created: {what}"), answer);
     }
-    let set = it.client.topic_configs("there", &["cleanup.policy", "max.message.bytes", "segment.ms"])?;
+    let set = it.client.try_topic_configs("there", &["cleanup.policy", "max.message.bytes", "segment.ms"])?;
     it.note("configurations by name", set);
-    let all = it.client.topic_configs("there", &[])?;
+    let all = it.client.try_topic_configs("there", &[])?;
     it.note("an empty list of names asks for all", all.len() > 20);
     let gone = it.client.delete_topic("nowhere").err().and_then(|error| error.code());
     it.note("a topic that does not exist is deleted", gone);

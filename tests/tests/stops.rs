@@ -247,10 +247,8 @@ async fn reason_of(flow: &FlowHandle) -> (std::sync::Arc<StopReason>, String) {
     let waiting = async {
         loop {
             let status = flow.status().await.unwrap();
-            if let Some(partition) = status.stopped().next() {
-                let reason = partition.stopped.clone().unwrap();
-                let sentence = format!("{} stopped: {reason}", partition.name);
-                return (reason, sentence);
+            if let Some((name, reason)) = status.stopped().next() {
+                return (reason.clone(), format!("{name} stopped: {reason}"));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -4,8 +4,8 @@ use crate::topics::{FilterError, TopicFilter, TopicPlan, TopicProblem, look, pla
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use verbatim_pipeline::{Flow, FlowConfig, FlowError, FlowHandle, TopicPair};
-use verbatim_wire::cluster::{Cluster, ClusterError};
+use verbatim_pipeline::{Flow, FlowConfig, FlowError, FlowHandle, NewTopic, TopicPair, TopicPositions};
+use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError};
 
 /// Settings of a mirror.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct MirrorConfig {
     pub flow: FlowConfig,
     /// How often the source is asked for new topics and partitions. Default 2 s.
     pub discovery_interval: Duration,
+    /// Whether to start while no topic matches, and wait for one. Default yes.
+    pub may_wait_for_topics: bool,
 }
 
 impl MirrorConfig {
@@ -28,6 +30,7 @@ impl MirrorConfig {
             topics: TopicFilter::new(patterns)?,
             flow: FlowConfig::default(),
             discovery_interval: Duration::from_secs(2),
+            may_wait_for_topics: true,
         })
     }
 }
@@ -44,6 +47,14 @@ pub enum MirrorError {
     /// Topics that cannot be copied; nothing was started or created.
     #[error("{}", listed(.0))]
     Topics(Vec<TopicProblem>),
+    /// No topic matches, and waiting for one was not asked for; nothing was started or created.
+    #[error(
+        "--topics {pattern}: no topic of the source cluster matches, or verbatim's principal may not DESCRIBE it; nothing to copy"
+    )]
+    NothingMatches {
+        /// The patterns, as written.
+        pattern: String,
+    },
     /// Topics that could not be created.
     #[error("target cluster: {}", created(.0))]
     Create(Vec<ClusterError>),
@@ -75,8 +86,8 @@ impl Mirror {
     /// Looks at both clusters, creates what the target lacks, and starts copying.
     ///
     /// # Errors
-    /// When a cluster fails us, a matching topic cannot be copied, or a topic cannot be created. In the first
-    /// two cases nothing has been created.
+    /// When a cluster fails us, a matching topic cannot be copied, none matches and that was not asked for, or a
+    /// topic cannot be created. In the first three cases nothing has been created.
     pub async fn start(source: Cluster, target: Cluster, config: MirrorConfig) -> Result<Self, MirrorError> {
         if source.id() == target.id() && !source.id().is_empty() {
             return Err(FlowError::SameCluster { id: source.id().to_owned() }.into());
@@ -87,7 +98,10 @@ impl Mirror {
         if !problems.is_empty() {
             return Err(MirrorError::Topics(problems));
         }
-        create_topics(&target, &create).await?;
+        if pairs.is_empty() && !config.may_wait_for_topics {
+            return Err(MirrorError::NothingMatches { pattern: config.topics.to_string() });
+        }
+        create_topics(&target, &create, missing_state_topic(&target, &config.flow.name).await?).await?;
         let flow = Flow::new(source.clone(), target.clone()).config(config.flow.clone());
         let flow = pairs.into_iter().fold(flow, Flow::pair).start().await?;
         Ok(Self { config, source, target, flow, known: counts })
@@ -119,7 +133,7 @@ impl Mirror {
         for problem in problems {
             tracing::error!("not copied: {problem}");
         }
-        create_topics(&self.target, &create).await?;
+        create_topics(&self.target, &create, None).await?;
         self.flow.add_topics(&pairs).await?;
         for pair in &pairs {
             if let Some(partitions) = counts.get(&pair.source) {
@@ -150,24 +164,39 @@ impl Mirror {
     }
 }
 
+/// The flow's state topic, if it has yet to be created.
+async fn missing_state_topic(target: &Cluster, flow: &str) -> Result<Option<NewTopic>, MirrorError> {
+    let state = TopicPositions::state_topic(flow, target.brokers().brokers().len());
+    let metadata =
+        target.metadata(Some(std::slice::from_ref(&state.name))).await.map_err(MirrorError::Target)?;
+    let is_there = metadata.topic(&state.name).is_some_and(|topic| topic.error == BrokerError::NONE);
+    Ok((!is_there).then_some(state))
+}
+
 fn counted(seen: &[crate::topics::SeenTopic]) -> HashMap<Arc<str>, usize> {
     seen.iter().map(|topic| (topic.name.clone(), topic.partitions)).collect()
 }
 
-/// All of `topics`, or an error that names those that failed; nothing is created if one would be refused.
+/// All of `topics`, or an error that names those that failed; nothing is created if one would be refused, or
+/// if `also` would be, which is created later by others.
 async fn create_topics(
     target: &Cluster,
-    topics: &[verbatim_wire::cluster::NewTopic],
+    topics: &[NewTopic],
+    also: Option<NewTopic>,
 ) -> Result<(), MirrorError> {
-    if topics.is_empty() {
-        return Ok(());
-    }
-    for validate_only in [true, false] {
+    let all: Vec<NewTopic> = topics.iter().cloned().chain(also).collect();
+    for (topics, validate_only) in [(&all[..], true), (topics, false)] {
+        if topics.is_empty() {
+            continue;
+        }
         let outcomes = target.create_topics(topics, validate_only).await.map_err(MirrorError::Target)?;
         let errors: Vec<ClusterError> = outcomes.into_iter().filter_map(Result::err).collect();
         if !errors.is_empty() {
             return Err(MirrorError::Create(errors));
         }
+    }
+    if topics.is_empty() {
+        return Ok(());
     }
     for topic in topics {
         tracing::info!("created topic {} with {} partitions on the target", topic.name, topic.partitions);

@@ -55,8 +55,14 @@ pub enum FlowError {
 }
 
 fn listed(stopped: &[(PartitionName, Arc<StopReason>)]) -> String {
+    /// More than this do not help to see what is wrong.
+    const MOST: usize = 10;
     let line = |(name, reason): &(PartitionName, Arc<StopReason>)| format!("{name} stopped: {reason}");
-    stopped.iter().map(line).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<String> = stopped.iter().take(MOST).map(line).collect();
+    if stopped.len() > MOST {
+        lines.push(format!("and {} partitions more", stopped.len() - MOST));
+    }
+    lines.join("\n")
 }
 
 /// One of the two clusters.

@@ -18,11 +18,13 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `flow` | the life of a batch, a file per stage |
+//! | `broker` | the brokers on both sides: connections, sessions, lanes |
 //! | `partition` | what a partition is doing: state, queue, resuming |
 //! | `task` | the one task that owns a flow: events in, requests out |
 //! | `prepare` | looking at both sides before anything is written |
 //! | `positions` | where each partition stands, kept on the target |
 
+mod broker;
 mod budget;
 mod config;
 mod error;

@@ -64,8 +64,8 @@ impl Status {
         })
     }
 
-    /// Partitions that stopped.
-    pub fn stopped(&self) -> impl Iterator<Item = &PartitionStatus> {
-        self.partitions.iter().filter(|partition| partition.stopped.is_some())
+    /// Partitions that stopped, and why.
+    pub fn stopped(&self) -> impl Iterator<Item = (&PartitionName, &Arc<StopReason>)> {
+        self.partitions.iter().filter_map(|partition| Some((&partition.name, partition.stopped.as_ref()?)))
     }
 }

@@ -21,14 +21,10 @@ pub(crate) enum Failure {
     Name(String),
     #[error("{option} {address}: {source}")]
     Connect { option: &'static str, address: String, source: ClusterError },
-    #[error("--topics {pattern}: no topic of the source cluster matches; nothing to copy")]
-    NothingMatches { pattern: String },
     #[error(transparent)]
     Mirror(#[from] MirrorError),
     #[error(transparent)]
     Flow(#[from] FlowError),
-    #[error("every partition has stopped; see above")]
-    AllStopped,
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error("the demo's clusters could not be started: {0}")]

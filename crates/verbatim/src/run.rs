@@ -38,13 +38,11 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     if read_uncommitted {
         config.flow.isolation = Isolation::ReadUncommitted;
     }
+    config.may_wait_for_topics = !until_caught_up;
 
     let (source, target) = tokio::join!(connect("--from", source), connect("--to", target));
     let mirror = Mirror::start(source?, target?, config).await?;
     if mirror.topics() == 0 {
-        if until_caught_up {
-            return Err(Failure::NothingMatches { pattern: topics });
-        }
         tracing::warn!("no topic of the source cluster matches --topics {topics} yet; waiting for one");
     }
     copy(mirror, Progress::start(started), until_caught_up).await
@@ -100,7 +98,8 @@ async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bo
         progress.show(&status);
         let is_over = !status.partitions.is_empty() && status.stopped().count() == status.partitions.len();
         if is_over && !until_caught_up {
-            return Err(Failure::AllStopped);
+            let stopped = status.stopped().map(|(name, reason)| (name.clone(), reason.clone()));
+            return Err(Failure::Flow(FlowError::Stopped(stopped.collect())));
         }
         if status.partitions.is_empty() && until_caught_up {
             return Err(Failure::Flow(FlowError::Ended));

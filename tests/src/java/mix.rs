@@ -47,6 +47,8 @@ pub struct Mix {
     pub linger_ms: u32,
     /// Timestamp of the first record in ms; ten minutes ago if not given.
     pub timestamp: Option<i64>,
+    /// Whether every record has a key, as a compacted topic demands; else an eighth has none.
+    pub always_keyed: bool,
     /// Further client settings.
     pub client: Vec<(String, String)>,
 }
@@ -67,6 +69,7 @@ impl Default for Mix {
             batch_bytes: 16 << 10,
             linger_ms: 5,
             timestamp: None,
+            always_keyed: false,
             client: Vec::new(),
         }
     }
@@ -136,6 +139,7 @@ fn arguments(bootstrap: &str, topic: &str, mix: &Mix) -> Vec<String> {
         batch_bytes,
         linger_ms,
         timestamp,
+        always_keyed,
         client,
     } = mix;
     let mut arguments = Vec::new();
@@ -171,6 +175,9 @@ fn arguments(bootstrap: &str, topic: &str, mix: &Mix) -> Vec<String> {
     if !client.is_empty() {
         let pairs: Vec<String> = client.iter().map(|(name, value)| format!("{name}={value}")).collect();
         set("client", pairs.join(","));
+    }
+    if *always_keyed {
+        arguments.push("--always-keyed".to_owned());
     }
     arguments
 }

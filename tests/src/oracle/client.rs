@@ -87,6 +87,8 @@ pub struct Client {
     brokers: HashMap<i32, String>,
     controller: i32,
     leaders: HashMap<(String, i32), i32>,
+    /// Number of replicas and of those in sync.
+    replicas: HashMap<(String, i32), (usize, usize)>,
     connections: HashMap<String, Connection>,
 }
 
@@ -98,6 +100,7 @@ impl Client {
             brokers: HashMap::new(),
             controller: -1,
             leaders: HashMap::new(),
+            replicas: HashMap::new(),
             connections: HashMap::new(),
         }
     }
@@ -137,6 +140,27 @@ impl Client {
                 || Error::Broker { request: "Metadata", topic: topic.to_owned(), partition, code: NO_LEADER };
             client.leaders.get(&at).copied().ok_or_else(missing)
         })
+    }
+
+    /// Replicas, over all partitions of all topics, that are not in sync now or whose partition has no leader.
+    pub fn missing_replicas(&mut self) -> Result<usize, Error> {
+        self.replicas.clear();
+        self.leaders.clear();
+        self.patiently(|client| client.metadata(None))?;
+        let missing = self.replicas.iter().map(|(at, (replicas, in_sync))| match self.leaders.get(at) {
+            Some(_) => replicas - in_sync,
+            None => *replicas,
+        });
+        Ok(missing.sum())
+    }
+
+    /// Whether all partitions of all topics have a leader, and none of them is `node`.
+    pub fn is_led_without(&mut self, node: u32) -> Result<bool, Error> {
+        self.replicas.clear();
+        self.leaders.clear();
+        self.patiently(|client| client.metadata(None))?;
+        let is_node = |leader: &i32| u32::try_from(*leader) == Ok(node);
+        Ok(self.leaders.len() == self.replicas.len() && !self.leaders.values().any(is_node))
     }
 
     /// Creates a topic and waits until it has leaders.
@@ -193,6 +217,11 @@ impl Client {
             end: self.list_offset(topic, partition, LATEST, Isolation::Uncommitted)?,
             last_stable: self.list_offset(topic, partition, LATEST, Isolation::Committed)?,
         })
+    }
+
+    /// The end of a partition's log: its high watermark.
+    pub fn end(&mut self, topic: &str, partition: i32) -> Result<i64, Error> {
+        self.list_offset(topic, partition, LATEST, Isolation::Uncommitted)
     }
 
     fn list_offset(
@@ -297,7 +326,7 @@ impl Client {
     }
 
     /// Asks for metadata, of one topic or all; remembers brokers and leaders. Returns name, error code and partitions of each topic.
-    fn metadata(&mut self, topic: Option<&str>) -> Result<Vec<(String, i16, Vec<i32>)>, Error> {
+    pub(super) fn metadata(&mut self, topic: Option<&str>) -> Result<Vec<(String, i16, Vec<i32>)>, Error> {
         let body = match topic {
             Some(topic) => Body::default().array(1).string(topic),
             None => Body::default().int32(-1),
@@ -312,7 +341,7 @@ impl Client {
         })?;
         self.brokers = brokers.into_iter().collect();
         self.controller = rest.int32()?;
-        let leaders = &mut self.leaders;
+        let (leaders, known_replicas) = (&mut self.leaders, &mut self.replicas);
         rest.array(|rest| {
             let code = rest.int16()?;
             let name = rest.string()?;
@@ -320,8 +349,9 @@ impl Client {
             let mut partitions = rest.array(|rest| {
                 rest.int16()?;
                 let (partition, leader) = (rest.int32()?, rest.int32()?);
-                rest.array(|rest| rest.int32())?;
-                rest.array(|rest| rest.int32())?;
+                let replicas = rest.array(|rest| rest.int32())?.len();
+                let in_sync = rest.array(|rest| rest.int32())?.len();
+                known_replicas.insert((name.clone(), partition), (replicas, in_sync));
                 match leader {
                     0.. => leaders.insert((name.clone(), partition), leader),
                     _ => leaders.remove(&(name.clone(), partition)),
@@ -334,7 +364,7 @@ impl Client {
     }
 
     /// Asks the partition's leader, wherever it moves; `parse` returns the error code and what was asked for.
-    fn ask_leader<T>(
+    pub(super) fn ask_leader<T>(
         &mut self,
         request: &'static str,
         topic: &str,
@@ -392,7 +422,12 @@ impl Client {
         self.ask_any(api_key, version, body)
     }
 
-    fn ask_controller(&mut self, api_key: i16, version: i16, body: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(super) fn ask_controller(
+        &mut self,
+        api_key: i16,
+        version: i16,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Error> {
         self.patiently(|client| client.metadata(None))?;
         self.ask_node(self.controller, api_key, version, body)
     }
@@ -428,7 +463,10 @@ impl Client {
     }
 
     /// Repeats `question` while its error is one that passes.
-    fn patiently<T>(&mut self, mut question: impl FnMut(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn patiently<T>(
+        &mut self,
+        mut question: impl FnMut(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match question(self) {
@@ -450,7 +488,7 @@ fn fetched(rest: &mut Rest<'_>) -> Result<(i16, Fetched), Error> {
     Ok((code, Fetched { batches, aborted, offsets: Offsets { log_start, end, last_stable } }))
 }
 
-fn refuse_codes(request: &'static str, topic: &str, codes: &[i16]) -> Result<(), Error> {
+pub(super) fn refuse_codes(request: &'static str, topic: &str, codes: &[i16]) -> Result<(), Error> {
     match codes.iter().find(|code| **code != 0) {
         None => Ok(()),
         Some(code) => Err(Error::Broker { request, topic: topic.to_owned(), partition: -1, code: *code }),

@@ -195,7 +195,12 @@ impl Client {
     }
 
     /// Raises the log start: error code and the new log start.
-    pub fn delete_records(&mut self, topic: &str, partition: i32, before: i64) -> Result<(i16, i64), Error> {
+    pub fn try_delete_records(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        before: i64,
+    ) -> Result<(i16, i64), Error> {
         let body = Body::default().array(1).string(topic).array(1).int32(partition).int64(before);
         let body = body.int32(TIMEOUT_MS);
         let answer = self.ask_leader_once(topic, partition, (21, 1), &body.0)?;
@@ -217,7 +222,7 @@ impl Client {
     }
 
     /// Names and values of a topic's configurations, by name; those named in `keys`, or what the broker makes of an empty list.
-    pub fn topic_configs(&mut self, topic: &str, keys: &[&str]) -> Result<Vec<(String, String)>, Error> {
+    pub fn try_topic_configs(&mut self, topic: &str, keys: &[&str]) -> Result<Vec<(String, String)>, Error> {
         let mut body = Body::default().array(1).int8(2).string(topic).array(keys.len());
         for key in keys {
             body = body.string(key);

@@ -1,7 +1,7 @@
 //! Stage 5: picks what goes into the next Produce request of a lane: at most one batch per partition, as
 //! brokers demand; partitions take turns.
 
-use super::produce::{LaneKey, TargetLane};
+use crate::broker::{LaneKey, TargetLane};
 use crate::partition::Partition;
 use crate::task::FlowTask;
 use verbatim_wire::frame::Frame;
@@ -26,10 +26,11 @@ impl FlowTask {
     pub(crate) fn make_ready(&mut self, number: u32) {
         let Some(lane) = self.lane_of(number) else { return };
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
-        if partition.target.is_ready_on_lane || !partition.may_send() {
+        if partition.target.ready_on == Some(lane) || !partition.may_send() {
             return;
         }
-        partition.target.is_ready_on_lane = true;
+        // It may still stand in the list of a lane it has left: there it is passed over.
+        partition.target.ready_on = Some(lane);
         let config = &self.config;
         self.lanes.entry(lane).or_insert_with(|| TargetLane::new(config, lane)).ready.push_back(number);
     }
@@ -42,7 +43,10 @@ impl FlowTask {
         for _ in 0..lane.ready.len() {
             let Some(number) = lane.ready.pop_front() else { break };
             let Some(partition) = self.partitions.get_mut(number as usize) else { continue };
-            partition.target.is_ready_on_lane = false;
+            if partition.target.ready_on != Some(key) {
+                continue;
+            }
+            partition.target.ready_on = None;
             let Some(batch) = partition.next_to_send().filter(|_| partition.target.leader == Some(key.node))
             else {
                 continue;
@@ -51,16 +55,19 @@ impl FlowTask {
             let is_full =
                 !numbers.is_empty() && request_bytes + batch_bytes > self.config.produce_request_bytes;
             if is_full {
-                partition.target.is_ready_on_lane = true;
+                partition.target.ready_on = Some(key);
                 lane.ready.push_front(number);
                 break;
             }
             request_bytes += batch_bytes;
             partition.in_flight += 1;
             numbers.push(number);
-            if partition.may_send() {
-                partition.target.is_ready_on_lane = true;
-                lane.ready.push_back(number);
+        }
+        // Only now do they queue up again: nothing may be picked twice for one request.
+        for number in &numbers {
+            if let Some(partition) = self.partitions.get_mut(*number as usize).filter(|p| p.may_send()) {
+                partition.target.ready_on = Some(key);
+                lane.ready.push_back(*number);
             }
         }
         if numbers.is_empty() {

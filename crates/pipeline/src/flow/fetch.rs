@@ -1,21 +1,18 @@
 //! Stage 1: reads from source brokers. One session per broker; while one answer is being forwarded the next
 //! request is under way, within the budget.
 
+use crate::broker::{Link, Outstanding};
 use crate::error::{Side, StopReason};
 use crate::partition::Goal;
 use crate::task::FlowTask;
 use crate::task::events::Event;
-use crate::task::timers::Timer;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use verbatim_wire::cluster::{Backoff, BrokerError, ClusterError, ErrorClass, Lane};
-use verbatim_wire::connection::{Answer, Connection};
-use verbatim_wire::fetch::{
-    self, AbortedTransaction, FetchAnswer, FetchLimits, FetchSession, FetchTarget, FetchedPartition,
-    Isolation,
-};
+use verbatim_wire::cluster::{BrokerError, ErrorClass};
+use verbatim_wire::connection::Answer;
+use verbatim_wire::fetch::{AbortedTransaction, FetchAnswer, FetchLimits, FetchedPartition, Isolation};
 
 /// What one answer holds of one partition.
 #[derive(Debug)]
@@ -27,115 +24,10 @@ pub(crate) struct FetchedSlice {
     pub(crate) aborted_transactions: Vec<AbortedTransaction>,
 }
 
-/// The way to a broker.
-#[derive(Debug)]
-pub(crate) enum Link {
-    Closed,
-    Opening,
-    /// Failed; a timer will close it.
-    Waiting,
-    Open {
-        connection: Connection,
-        version: i16,
-    },
-}
-
-impl Link {
-    /// Brokers close connections that were idle for some minutes: that is no failure, it is opened again.
-    pub(crate) fn close_if_ended(&mut self) {
-        if matches!(self, Self::Open { connection, .. } if connection.is_closed()) {
-            *self = Self::Closed;
-        }
-    }
-}
-
-/// A source broker and what is fetched from it.
-#[derive(Debug)]
-pub(crate) struct SourceBroker {
-    pub(crate) link: Link,
-    pub(crate) session: FetchSession,
-    /// Number of the next request.
-    pub(crate) next_request: u64,
-    outstanding: Option<Outstanding>,
-    /// Partitions taken out of the session because their queues are long.
-    pub(crate) paused: usize,
-    backoff: Backoff,
-}
-
-#[derive(Debug)]
-struct Outstanding {
-    request: u64,
-    reserved_bytes: usize,
-}
-
 /// How long a broker waits for data while partitions are paused: they come back with the next request.
 const WAIT_WHILE_PAUSED_MS: i32 = 5;
 
 impl FlowTask {
-    /// Puts a copying partition into its leader's session, at its cursor.
-    pub(crate) fn join_session(&mut self, number: u32) {
-        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
-        let (Some((node, _)), true) = (partition.source.leader, partition.state.is_copying()) else { return };
-        let config = &self.config;
-        let broker = self.sources.entry(node).or_insert_with(|| SourceBroker {
-            link: Link::Closed,
-            session: FetchSession::default(),
-            next_request: 0,
-            outstanding: None,
-            paused: 0,
-            backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(node.unsigned_abs())),
-        });
-        // What an earlier request brings belongs to an earlier cursor.
-        partition.source.valid_from_request = broker.next_request;
-        partition.source.fetched_from = Some(node);
-        self.ask_from_cursor(number);
-    }
-
-    /// Tells the session where a partition is read from next.
-    pub(crate) fn ask_from_cursor(&mut self, number: u32) {
-        let Some(partition) = self.partitions.get(number as usize) else { return };
-        let (Some((_, epoch)), Some(node)) = (partition.source.leader, partition.source.fetched_from) else {
-            return;
-        };
-        let Some(route) = self.routes.topic(partition.topic) else { return };
-        if let Some(broker) = self.sources.get_mut(&node).filter(|_| !partition.source.is_paused) {
-            let target = FetchTarget {
-                fetch_offset: partition.cursor.offset,
-                current_leader_epoch: epoch,
-                last_fetched_epoch: partition.cursor.last_fetched_epoch,
-            };
-            broker.session.want(number, &route.source, partition.partition, target);
-        }
-    }
-
-    /// Takes a partition out of its session.
-    pub(crate) fn leave_session(&mut self, number: u32) {
-        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
-        let node = partition.source.fetched_from.take();
-        let was_paused = std::mem::replace(&mut partition.source.is_paused, false);
-        if let Some(broker) = node.and_then(|node| self.sources.get_mut(&node)) {
-            broker.session.forget(number);
-            broker.paused -= usize::from(was_paused);
-        }
-    }
-
-    /// Takes a partition with a long queue out of its session, or puts it back.
-    pub(crate) fn pause_or_unpause(&mut self, number: u32) {
-        let limit = self.budget.pause_bytes();
-        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
-        let Some(node) = partition.source.fetched_from else { return };
-        let Some(broker) = self.sources.get_mut(&node) else { return };
-        if !partition.source.is_paused && partition.queued_bytes > limit {
-            partition.source.is_paused = true;
-            broker.paused += 1;
-            broker.session.forget(number);
-        } else if partition.source.is_paused && partition.queued_bytes < limit / 2 {
-            partition.source.is_paused = false;
-            broker.paused -= 1;
-            self.join_session(number);
-        }
-    }
-
     /// Sends the next fetch to every broker that has answered its last one, as far as the budget goes.
     pub(crate) fn fetch_where_possible(&mut self) {
         if self.is_draining {
@@ -161,7 +53,15 @@ impl FlowTask {
     fn fetch_from(&mut self, node: i32, share: usize) {
         let permit = self.reserve();
         let Some(broker) = self.sources.get_mut(&node) else { return };
-        if broker.session.is_empty() || broker.outstanding.is_some() {
+        if broker.outstanding.is_some() {
+            return;
+        }
+        for number in broker.pausing.drain(..) {
+            if self.partitions.get(number as usize).is_some_and(|p| p.source.is_paused) {
+                broker.session.forget(number);
+            }
+        }
+        if broker.session.is_empty() {
             return;
         }
         broker.link.close_if_ended();
@@ -195,57 +95,6 @@ impl FlowTask {
         let wait = Duration::from_millis(u64::from(max_wait.unsigned_abs()));
         connection
             .submit(frame, wait, move |answer| drop(permit.send(Event::Fetched { node, request, answer })));
-    }
-
-    fn open_source(&mut self, node: i32) {
-        if let Some(broker) = self.sources.get_mut(&node) {
-            broker.link = Link::Opening;
-            let source = self.source.clone();
-            self.beside(async move {
-                Event::SourceOpened { node, outcome: source.connection(node, Lane::Fetch(0)).await }
-            });
-        }
-    }
-
-    pub(crate) fn source_opened(
-        &mut self,
-        node: i32,
-        outcome: Result<Connection, ClusterError>,
-        now: Instant,
-    ) {
-        let opened = outcome.and_then(|connection| {
-            let version = connection.version(fetch::API_KEY, fetch::MIN_VERSION, fetch::MAX_VERSION);
-            let version = version.ok_or(ClusterError::UnknownBroker { node })?;
-            Ok((connection, version))
-        });
-        match opened {
-            Ok((connection, offered)) => {
-                let version = self.routes.fetch_version(offered);
-                if let Some(broker) = self.sources.get_mut(&node) {
-                    broker.backoff.reset();
-                    broker.session.reset();
-                    broker.link = Link::Open { connection, version };
-                }
-            }
-            Err(error) => self.source_failed(node, &error, now),
-        }
-    }
-
-    /// The broker is gone or not there: its leaders may have moved.
-    fn source_failed(&mut self, node: i32, error: &dyn std::fmt::Display, now: Instant) {
-        tracing::warn!(broker = node, %error, "source broker lost; trying again");
-        let Some(broker) = self.sources.get_mut(&node) else { return };
-        broker.session.reset();
-        broker.link = Link::Waiting;
-        let pause = broker.backoff.pause();
-        self.timers.set(now + pause, Timer::Source(node));
-        self.source_leaders.want();
-    }
-
-    pub(crate) fn source_may_open(&mut self, node: i32) {
-        if let Some(broker) = self.sources.get_mut(&node) {
-            broker.link = Link::Closed;
-        }
     }
 
     /// An answer: its batches go through the stages at once, the broker gets its next request after.

@@ -1,8 +1,8 @@
 //! Stage 7: the target's answers. An acknowledged batch must stand where it was expected; anything else sets
 //! the partition back to what is settled, or stops it.
 
-use super::fetch::Link;
-use super::produce::LaneKey;
+use crate::broker::LaneKey;
+use crate::broker::Link;
 use crate::error::{Side, StopReason};
 use crate::partition::Resume;
 use crate::partition::{Failure, Goal, Partition, ResumeAnswer, State};

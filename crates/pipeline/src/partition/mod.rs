@@ -6,6 +6,7 @@ mod state;
 pub(crate) use resume::{Resume, ResumeAnswer, look_at_target};
 pub(crate) use state::{Failure, State};
 
+use crate::broker::LaneKey;
 use crate::config::FlowConfig;
 use crate::error::StopReason;
 use crate::flow::inspect::InspectedBatch;
@@ -105,7 +106,8 @@ pub(crate) struct TargetSide {
     /// that does not know a producer accepts any sequence number, also that of a second batch whose first
     /// was refused.
     pub(crate) has_accepted: bool,
-    pub(crate) is_ready_on_lane: bool,
+    /// The lane in whose turn list it is.
+    pub(crate) ready_on: Option<LaneKey>,
     pub(crate) missing_since: Option<Instant>,
 }
 
@@ -155,7 +157,7 @@ impl Partition {
             target: TargetSide {
                 leader: target_leader,
                 has_accepted: false,
-                is_ready_on_lane: false,
+                ready_on: None,
                 missing_since: None,
             },
             settled: position,

@@ -3,7 +3,6 @@
 use super::log::TopicLog;
 use super::{Position, PositionError, PositionStore, StoredState, Storing, entry};
 use crate::error::PartitionName;
-use std::sync::Arc;
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, NewTopic};
 use verbatim_wire::records::Batch;
 use verbatim_wire::records::builder::{BatchBuilder, BatchOptions};
@@ -29,22 +28,25 @@ impl TopicPositions {
     /// # Errors
     /// When the target does not answer or does not let us create the topic.
     pub async fn open(target: Cluster, flow: &str) -> Result<Self, PositionError> {
-        let topic: Arc<str> = format!("verbatim.{flow}").into();
+        let NewTopic { name: topic, .. } = Self::state_topic(flow, 1);
         let failed = |source| PositionError::Cluster { topic: topic.clone(), source };
         let metadata = target.metadata(Some(std::slice::from_ref(&topic))).await.map_err(failed)?;
         let found =
             metadata.topic(&topic).map_or(BrokerError::UNKNOWN_TOPIC_OR_PARTITION, |found| found.error);
         if found == BrokerError::UNKNOWN_TOPIC_OR_PARTITION {
-            let replicas = metadata.brokers().len().clamp(1, REPLICATION_FACTOR);
-            let new = NewTopic {
-                name: topic.clone(),
-                partitions: 1,
-                replication_factor: i16::try_from(replicas).unwrap_or(1),
-                configs: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
-            };
-            target.create_topic(new).await.map_err(failed)?;
+            target.create_topic(Self::state_topic(flow, metadata.brokers().len())).await.map_err(failed)?;
         }
         Ok(Self { log: TopicLog { cluster: target, topic } })
+    }
+
+    /// The topic that keeps the state of flow `flow`, as created on a target of `brokers` brokers.
+    pub fn state_topic(flow: &str, brokers: usize) -> NewTopic {
+        NewTopic {
+            name: format!("verbatim.{flow}").into(),
+            partitions: 1,
+            replication_factor: i16::try_from(brokers.clamp(1, REPLICATION_FACTOR)).unwrap_or(1),
+            configs: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
+        }
     }
 
     fn failed(&self, source: ClusterError) -> PositionError {

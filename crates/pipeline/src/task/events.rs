@@ -1,6 +1,6 @@
 //! What a flow's task hears.
 
-use crate::flow::produce::LaneKey;
+use crate::broker::LaneKey;
 use crate::flow::repack::{RepackFailure, Repacked};
 use crate::partition::{Resume, ResumeAnswer};
 use crate::positions::PositionError;

@@ -8,21 +8,22 @@
 
 mod advance;
 pub(crate) mod events;
+mod leaders;
 pub(crate) mod timers;
 
 use crate::FinalPositions;
+use crate::broker::{LaneKey, SourceBroker, TargetLane};
 use crate::budget::Budget;
 use crate::config::FlowConfig;
 use crate::error::{FlowError, PartitionName, Side, StopReason};
 use crate::flow::checkpoint::Checkpoint;
-use crate::flow::fetch::SourceBroker;
 use crate::flow::inspect::InspectedBatch;
-use crate::flow::produce::{LaneKey, TargetLane};
-use crate::flow::route::{LeaderWatch, Routes};
+use crate::flow::route::Routes;
 use crate::partition::{Goal, Partition, State};
 use crate::positions::PositionStore;
 use crate::status::{PartitionStatus, Status};
 use events::{Command, Event};
+use leaders::LeaderWatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use timers::{Timer, Timers};

@@ -1,7 +1,7 @@
 //! Points in time at which the task has something to do.
 
 use crate::Side;
-use crate::flow::produce::LaneKey;
+use crate::broker::LaneKey;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
 

@@ -1,6 +1,6 @@
 //! What can go wrong with a cluster as a whole.
 
-use super::BrokerError;
+use super::{BrokerError, ErrorClass};
 use crate::connection::ConnectionError;
 use crate::transport::TlsConfigError;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub enum ClusterError {
         partition: i32,
     },
     /// A broker refused.
-    #[error("{request} {subject}: {code}{}", explained(.message))]
+    #[error("{request} {subject}: {code}{}{}", explained(.message), hint(.request, *.code))]
     Refused {
         /// What was asked for, as a verb.
         request: &'static str,
@@ -68,6 +68,23 @@ impl ClusterError {
 
 fn listed(failures: &[Arc<ConnectionError>]) -> String {
     failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Which right to grant, where that is what is missing.
+fn hint(request: &str, code: BrokerError) -> &'static str {
+    if code.class() != ErrorClass::Denied {
+        return "";
+    }
+    match request {
+        "create topic" => "; grant CREATE on the topic or the cluster to verbatim's principal",
+        "get a producer id from" => {
+            "; grant WRITE on the target topics, or IDEMPOTENT_WRITE on the cluster, to verbatim's principal"
+        }
+        "write" => "; grant WRITE on the topic to verbatim's principal",
+        "read" => "; grant READ on the topic to verbatim's principal",
+        "describe configs of topic" => "; grant DESCRIBE_CONFIGS on the topic to verbatim's principal",
+        _ => "; grant DESCRIBE on the topic to verbatim's principal",
+    }
 }
 
 fn explained(message: &Option<String>) -> String {

@@ -1,0 +1,154 @@
+//! A source broker: the way to it, and which partitions are in its fetch session.
+
+use super::Link;
+use crate::task::FlowTask;
+use crate::task::events::Event;
+use crate::task::timers::Timer;
+use tokio::time::Instant;
+use verbatim_wire::cluster::{Backoff, ClusterError, Lane};
+use verbatim_wire::connection::Connection;
+use verbatim_wire::fetch::{self, FetchSession, FetchTarget};
+
+/// A source broker and what is fetched from it.
+#[derive(Debug)]
+pub(crate) struct SourceBroker {
+    pub(crate) link: Link,
+    pub(crate) session: FetchSession,
+    /// Number of the next request.
+    pub(crate) next_request: u64,
+    pub(crate) outstanding: Option<Outstanding>,
+    /// Partitions taken out of the session because their queues are long.
+    pub(crate) paused: usize,
+    /// Partitions to be taken out of the session with the next request: what the last one brings of them is
+    /// still taken.
+    pub(crate) pausing: Vec<u32>,
+    backoff: Backoff,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outstanding {
+    pub(crate) request: u64,
+    pub(crate) reserved_bytes: usize,
+}
+
+impl FlowTask {
+    /// Puts a copying partition into its leader's session, at its cursor.
+    pub(crate) fn join_session(&mut self, number: u32) {
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let (Some((node, _)), true) = (partition.source.leader, partition.state.is_copying()) else { return };
+        let config = &self.config;
+        let broker = self.sources.entry(node).or_insert_with(|| SourceBroker {
+            link: Link::Closed,
+            session: FetchSession::default(),
+            next_request: 0,
+            outstanding: None,
+            paused: 0,
+            pausing: Vec::new(),
+            backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(node.unsigned_abs())),
+        });
+        // What an earlier request brings belongs to an earlier cursor.
+        partition.source.valid_from_request = broker.next_request;
+        partition.source.fetched_from = Some(node);
+        self.ask_from_cursor(number);
+    }
+
+    /// Tells the session where a partition is read from next.
+    pub(crate) fn ask_from_cursor(&mut self, number: u32) {
+        let Some(partition) = self.partitions.get(number as usize) else { return };
+        let (Some((_, epoch)), Some(node)) = (partition.source.leader, partition.source.fetched_from) else {
+            return;
+        };
+        let Some(route) = self.routes.topic(partition.topic) else { return };
+        if let Some(broker) = self.sources.get_mut(&node).filter(|_| !partition.source.is_paused) {
+            let target = FetchTarget {
+                fetch_offset: partition.cursor.offset,
+                current_leader_epoch: epoch,
+                last_fetched_epoch: partition.cursor.last_fetched_epoch,
+            };
+            broker.session.want(number, &route.source, partition.partition, target);
+        }
+    }
+
+    /// Takes a partition out of its session.
+    pub(crate) fn leave_session(&mut self, number: u32) {
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let node = partition.source.fetched_from.take();
+        let was_paused = std::mem::replace(&mut partition.source.is_paused, false);
+        if let Some(broker) = node.and_then(|node| self.sources.get_mut(&node)) {
+            broker.session.forget(number);
+            broker.paused -= usize::from(was_paused);
+        }
+    }
+
+    /// Takes a partition with a long queue out of its session, or puts it back.
+    pub(crate) fn pause_or_unpause(&mut self, number: u32) {
+        let limit = self.budget.pause_bytes();
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let Some(node) = partition.source.fetched_from else { return };
+        let Some(broker) = self.sources.get_mut(&node) else { return };
+        if !partition.source.is_paused && partition.queued_bytes > limit {
+            partition.source.is_paused = true;
+            broker.paused += 1;
+            broker.pausing.push(number);
+        } else if partition.source.is_paused && partition.queued_bytes < limit / 2 {
+            partition.source.is_paused = false;
+            broker.paused -= 1;
+            if broker.session.wants(number) {
+                self.ask_from_cursor(number);
+            } else {
+                self.join_session(number);
+            }
+        }
+    }
+
+    pub(crate) fn open_source(&mut self, node: i32) {
+        if let Some(broker) = self.sources.get_mut(&node) {
+            broker.link = Link::Opening;
+            let source = self.source.clone();
+            self.beside(async move {
+                Event::SourceOpened { node, outcome: source.connection(node, Lane::Fetch(0)).await }
+            });
+        }
+    }
+
+    pub(crate) fn source_opened(
+        &mut self,
+        node: i32,
+        outcome: Result<Connection, ClusterError>,
+        now: Instant,
+    ) {
+        let opened = outcome.and_then(|connection| {
+            let version = connection.version(fetch::API_KEY, fetch::MIN_VERSION, fetch::MAX_VERSION);
+            let version = version.ok_or(ClusterError::UnknownBroker { node })?;
+            Ok((connection, version))
+        });
+        match opened {
+            Ok((connection, offered)) => {
+                let version = self.routes.fetch_version(offered);
+                if let Some(broker) = self.sources.get_mut(&node) {
+                    broker.backoff.reset();
+                    broker.session.reset();
+                    broker.link = Link::Open { connection, version };
+                }
+            }
+            Err(error) => self.source_failed(node, &error, now),
+        }
+    }
+
+    /// The broker is gone or not there: its leaders may have moved.
+    pub(crate) fn source_failed(&mut self, node: i32, error: &dyn std::fmt::Display, now: Instant) {
+        tracing::warn!(broker = node, %error, "source broker lost; trying again");
+        let Some(broker) = self.sources.get_mut(&node) else { return };
+        broker.session.reset();
+        broker.link = Link::Waiting;
+        let pause = broker.backoff.pause();
+        self.timers.set(now + pause, Timer::Source(node));
+        self.source_leaders.want();
+    }
+
+    pub(crate) fn source_may_open(&mut self, node: i32) {
+        if let Some(broker) = self.sources.get_mut(&node) {
+            broker.link = Link::Closed;
+        }
+    }
+}
