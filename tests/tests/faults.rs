@@ -114,7 +114,8 @@ async fn a_target_that_lost_everything_unnoticed_is_noticed_by_the_first_offset(
     fill(&stage.source, "t", 0, 10);
     let reason = first_stop(&flow).await;
     assert!(matches!(&*reason, StopReason::UnexpectedOffset { expected: 60, found: 0, .. }), "{reason}");
-    assert!(log(&stage.target, "t", 0).len() <= 1, "nothing follows the batch that was put elsewhere");
+    let elsewhere = log(&stage.target, "t", 0).len();
+    assert!(elsewhere <= 5, "{elsewhere} batches: more than what was under way when the first was answered");
 }
 
 async fn first_stop(flow: &FlowHandle) -> Arc<StopReason> {
@@ -208,6 +209,13 @@ async fn every_fault_on_every_request_of_a_running_flow_heals() {
                 soon("caught up", flow.caught_up()).await.unwrap();
                 let cluster: &TestCluster = if on_source { &stage.source } else { &stage.target };
                 let met = times(cluster, *api, 3, fault);
+                if *api == ApiKey::ApiVersions {
+                    // Only a new connection asks for versions.
+                    for node in 1..=2 {
+                        cluster.crash(node).await;
+                        cluster.restart(node).unwrap();
+                    }
+                }
                 fill(&stage.source, "t", 0, 3);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 for partition in 0..2 {

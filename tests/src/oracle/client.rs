@@ -165,6 +165,14 @@ impl Client {
 
     /// Creates a topic and waits until it has leaders.
     pub fn create_topic(&mut self, topic: &NewTopic) -> Result<(), Error> {
+        self.create_or_validate(topic, false)?;
+        for partition in 0..topic.partitions {
+            self.leader(&topic.name, partition)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn create_or_validate(&mut self, topic: &NewTopic, validate_only: bool) -> Result<(), Error> {
         let mut body = Body::default()
             .array(1)
             .string(&topic.name)
@@ -175,7 +183,7 @@ impl Client {
         for (name, value) in &topic.configs {
             body = body.string(name).string(value);
         }
-        let body = body.int32(TIMEOUT_MS).int8(0);
+        let body = body.int32(TIMEOUT_MS).int8(validate_only.into());
         let answer = self.ask_controller(19, 2, &body.0)?;
         let mut rest = Rest::new(&answer, "CreateTopics answer");
         rest.int32()?;
@@ -185,11 +193,7 @@ impl Client {
             rest.string()?;
             Ok(code)
         })?;
-        refuse_codes("CreateTopics", &topic.name, &codes)?;
-        for partition in 0..topic.partitions {
-            self.leader(&topic.name, partition)?;
-        }
-        Ok(())
+        refuse_codes("CreateTopics", &topic.name, &codes)
     }
 
     /// Deletes a topic.
@@ -382,6 +386,40 @@ impl Client {
             }
             outcome
         })
+    }
+
+    /// Asks the partition's leader once, whatever it says.
+    pub(super) fn ask_leader_once(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        (api_key, version): (i16, i16),
+        body: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let leader = self.leader(topic, partition)?;
+        self.ask_node(leader, api_key, version, body)
+    }
+
+    /// Asks a broker known by its node id.
+    pub(super) fn ask_broker(
+        &mut self,
+        node: i32,
+        api_key: i16,
+        version: i16,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        self.patiently(|client| client.metadata(None))?;
+        self.ask_node(node, api_key, version, body)
+    }
+
+    /// Asks whichever broker answers.
+    pub(super) fn ask_any_broker(
+        &mut self,
+        api_key: i16,
+        version: i16,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        self.ask_any(api_key, version, body)
     }
 
     pub(super) fn ask_controller(

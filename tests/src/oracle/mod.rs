@@ -7,7 +7,7 @@
 //! Request versions are such that brokers from 2.3 to 4.x serve them.
 //!
 //! Reading order: `primitives`, `connection`, `client` (the requests of a reader and writer), `admin` (those
-//! of an administrator), `crc`, `batch` (one header), `log` (a partition), `compare`
+//! of an administrator), `questions` (those that may be refused), `crc`, `batch` (one header), `log` (a partition), `compare`
 //! (two of them), `build` (batches no proper client would send).
 
 mod admin;
@@ -20,6 +20,7 @@ mod crc;
 mod error;
 mod log;
 mod primitives;
+mod questions;
 
 pub use admin::{Acl, AclResource, Operation};
 pub use batch::{RawBatch, RawRecord, parse_batches};
@@ -31,3 +32,4 @@ pub use compare::{
 pub use crc::crc32c;
 pub use error::Error;
 pub use log::{LogReader, for_each_batch, read_log};
+pub use questions::{Produced, ProducerState, Slice, Wanted};

@@ -43,6 +43,13 @@ impl Body {
         self
     }
 
+    /// A short string as flexible versions write it.
+    pub(super) fn compact_string(mut self, value: &str) -> Self {
+        self.0.push(u8::try_from(value.len() + 1).unwrap_or(u8::MAX) & 0x7f);
+        self.0.extend_from_slice(value.as_bytes());
+        self
+    }
+
     /// An array's length; its elements follow.
     pub(super) fn array(self, length: usize) -> Self {
         self.int32(i32::try_from(length).unwrap_or(i32::MAX))
@@ -112,6 +119,19 @@ impl<'a> Rest<'a> {
     ) -> Result<Vec<T>, Error> {
         let length = self.int32()?;
         (0..length).map(|_| element(self)).collect()
+    }
+
+    /// The length of a string or array as flexible versions write it; null counts as empty.
+    pub(super) fn compact_length(&mut self) -> Result<usize, Error> {
+        let mut value = 0usize;
+        for shift in (0..28).step_by(7) {
+            let [byte] = self.fixed()?;
+            value |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value.saturating_sub(1));
+            }
+        }
+        Err(Error::malformed(self.what))
     }
 
     /// A zigzag varint of at most 64 bits.

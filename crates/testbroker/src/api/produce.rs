@@ -86,6 +86,12 @@ impl Api for Produce {
                 };
                 let code = outcome.err();
                 let mut result = partition_response(entry.index, outcome);
+                if let (Ok(name), Ok(_), Some(code)) = (&name, &entry.examined, code)
+                    && tells_log_start(code)
+                {
+                    let partition = state.topics.partition(name, entry.index);
+                    result.log_start_offset = partition.map_or(-1, |partition| partition.log.start());
+                }
                 if let Ok(name) = &name
                     && code == Some(ErrorCode::NOT_LEADER_OR_FOLLOWER)
                     && call.version >= LEADER_HINT_VERSION
@@ -211,6 +217,19 @@ fn partition_response(index: i32, outcome: Result<(Appended, i64), ErrorCode>) -
             .with_log_append_time_ms(-1)
             .with_log_start_offset(-1),
     }
+}
+
+/// Refusals of the log tell where it starts, but for some that Kafka treats apart (`ReplicaManager.appendRecordsToLeader`).
+fn tells_log_start(code: ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::CORRUPT_MESSAGE
+            | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+            | ErrorCode::NOT_LEADER_OR_FOLLOWER
+            | ErrorCode::MESSAGE_TOO_LARGE
+            | ErrorCode::RECORD_LIST_TOO_LARGE
+            | ErrorCode::KAFKA_STORAGE_ERROR
+    )
 }
 
 fn topic_response(topic: &TopicProduceData) -> TopicProduceResponse {

@@ -73,7 +73,9 @@ impl PartitionLog {
         let header = batch.header();
         if header.producer_id >= 0 {
             if let Some(original) = self.producers.duplicate(&header) {
-                return Ok(Appended { base_offset: original.base_offset, log_append_time_ms: -1 });
+                // Kafka has its own idea of an append time here (`LogAppendInfo.setLogAppendTime(duplicate.timestamp)`).
+                let log_append_time_ms = original.max_timestamp_ms;
+                return Ok(Appended { base_offset: original.base_offset, log_append_time_ms });
             }
             self.producers.check(&header)?;
         }

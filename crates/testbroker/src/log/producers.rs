@@ -22,6 +22,8 @@ pub struct RememberedBatch {
     pub base_offset: i64,
     /// Offset of its last record.
     pub last_offset: i64,
+    /// Largest time of its records.
+    pub max_timestamp_ms: i64,
 }
 
 /// State of one producer id on one partition.
@@ -107,6 +109,7 @@ impl Producers {
                 last_sequence: last_sequence(header),
                 base_offset: header.base_offset,
                 last_offset: header.last_offset(),
+                max_timestamp_ms: header.max_timestamp,
             });
             if state.batches.len() > REMEMBERED_BATCHES {
                 state.batches.pop_front();

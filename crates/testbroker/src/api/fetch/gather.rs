@@ -118,8 +118,6 @@ fn explain(state: &State, wanted: &Wanted, code: ErrorCode) -> Gathered {
         (ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH, Some(partition)) => {
             result.current_leader = Some((partition.leader.unwrap_or(-1), partition.leader_epoch));
         }
-        // The log start is told, so that the client can see on which side it fell off.
-        (ErrorCode::OFFSET_OUT_OF_RANGE, Some(partition)) => result.log_start = partition.log.start(),
         _ => {}
     }
     result
