@@ -45,6 +45,8 @@ struct Wanted {
     partition: i32,
     target: FetchTarget,
     is_changed: bool,
+    /// Named in a request of this session, perhaps one not answered yet: the broker has to be told to forget it.
+    was_sent: bool,
 }
 
 impl FetchSession {
@@ -59,9 +61,12 @@ impl FetchSession {
             }
             return;
         }
-        self.wanted.insert(number, Wanted { topic: topic.clone(), partition, target, is_changed: true });
+        // One that was to be forgotten is still in the broker's session.
+        let still_there = self.forgotten.iter().position(|(t, p)| t == topic && *p == partition);
+        let was_sent = still_there.map(|at| self.forgotten.swap_remove(at)).is_some();
+        self.wanted
+            .insert(number, Wanted { topic: topic.clone(), partition, target, is_changed: true, was_sent });
         self.changed.push(number);
-        self.forgotten.retain(|(t, p)| !(t == topic && *p == partition));
         self.by_name.entry(topic.name.as_bytes().into()).or_default().insert(partition, number);
         self.by_id.entry(topic.id).or_default().insert(partition, number);
     }
@@ -70,14 +75,14 @@ impl FetchSession {
     pub fn forget(&mut self, number: u32) {
         let Some(wanted) = self.wanted.remove(&number) else { return };
         self.changed.retain(|changed| *changed != number);
-        let Wanted { topic, partition, .. } = wanted;
+        let Wanted { topic, partition, was_sent, .. } = wanted;
         if let Some(partitions) = self.by_name.get_mut(topic.name.as_bytes()) {
             partitions.remove(&partition);
         }
         if let Some(partitions) = self.by_id.get_mut(&topic.id) {
             partitions.remove(&partition);
         }
-        if self.epoch > 0 {
+        if was_sent {
             self.forgotten.push((topic, partition));
         }
     }
@@ -104,6 +109,7 @@ impl FetchSession {
         self.changed.clear();
         for (number, wanted) in &mut self.wanted {
             wanted.is_changed = true;
+            wanted.was_sent = false;
             self.changed.push(*number);
         }
     }
@@ -114,6 +120,7 @@ impl FetchSession {
         for number in &changed {
             if let Some(wanted) = self.wanted.get_mut(number) {
                 wanted.is_changed = false;
+                wanted.was_sent = true;
             }
         }
         let mut added: BTreeMap<&TopicIdentity, Vec<PartitionFields>> = BTreeMap::new();

@@ -143,6 +143,27 @@ fn a_count_from_the_wire_allocates_nothing() {
 }
 
 #[test]
+fn a_partition_forgotten_while_the_session_is_being_opened_is_taken_out_of_it() {
+    let mut session = FetchSession::default();
+    let (a, b) = (topic("a", 1), topic("b", 2));
+    session.want(0, &a, 0, at(0));
+    session.want(1, &b, 0, at(0));
+    assert_eq!(request(&mut session, 12).topics.len(), 2);
+    session.forget(0);
+    let opened = FetchAnswer { throttle_time_ms: 0, error_code: 0, session_id: 9, partitions: vec![] };
+    session.accept(opened).unwrap();
+    let second = request(&mut session, 12);
+    assert_eq!(second.forgotten_topics_data.len(), 1, "or the broker would answer for it for ever");
+    assert_eq!(second.forgotten_topics_data[0].partitions, [0]);
+
+    // Taken back and forgotten again, all before the next request.
+    session.forget(1);
+    session.want(1, &b, 0, at(5));
+    session.forget(1);
+    assert_eq!(request(&mut session, 12).forgotten_topics_data.len(), 1);
+}
+
+#[test]
 fn a_session_sends_only_what_changed() {
     let mut session = FetchSession::default();
     let (a, b) = (topic("a", 1), topic("b", 2));

@@ -114,11 +114,9 @@ fn explain(state: &State, wanted: &Wanted, code: ErrorCode) -> Gathered {
     let mut result = refused(code);
     let partition =
         wanted.topic_name(state).and_then(|name| state.topics.partition(&name, wanted.partition).ok());
-    match (code, partition) {
-        (ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH, Some(partition)) => {
-            result.current_leader = Some((partition.leader.unwrap_or(-1), partition.leader_epoch));
-        }
-        _ => {}
+    let is_of_leader = matches!(code, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH);
+    if let Some(partition) = partition.filter(|_| is_of_leader) {
+        result.current_leader = Some((partition.leader.unwrap_or(-1), partition.leader_epoch));
     }
     result
 }
