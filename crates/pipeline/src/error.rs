@@ -43,6 +43,16 @@ pub enum FlowError {
         /// Partitions on the target.
         target_partitions: usize,
     },
+    /// A partition cannot be asked where it begins and ends.
+    #[error(
+        "{name} has no leader that answers on the {side} cluster; start again once it has one (kafka-topics --describe)"
+    )]
+    NoLeader {
+        /// The source partition.
+        name: PartitionName,
+        /// Which cluster.
+        side: Side,
+    },
     /// Stored positions could not be read or written.
     #[error(transparent)]
     Positions(#[from] PositionError),

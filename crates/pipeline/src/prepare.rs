@@ -57,7 +57,7 @@ pub(crate) struct Looked {
 }
 
 /// How often a partition without a leader, or with a leader that does not answer, is looked at again.
-const LOOKS: u32 = 10;
+const LOOKS: u32 = 20;
 
 impl Preparer {
     /// Looks at `pairs` on both sides.
@@ -139,7 +139,7 @@ impl Preparer {
     }
 
     /// Start positions: where the source is to be read from, and where the target ends, so that the first
-    /// record has its place there too. Partitions whose leaders stay silent are left out.
+    /// record has its place there too. All of them or an error: a partition left out would not be missed.
     async fn starts(
         &self,
         looked: &Looked,
@@ -164,12 +164,13 @@ impl Preparer {
         let (sources, ends) = (sources.map_err(FlowError::Source)?, ends.map_err(FlowError::Target)?);
         let start = |name: PartitionName| {
             let (source, end) = (sources.get(&name).copied(), ends.get(&on_target(&name)).copied());
-            if source.is_none() || end.is_none() {
-                tracing::warn!("{name} has no leader that answers; it is left out for now");
-            }
-            Some((name, Position { target_offset: Some(end?), ..Position::start(source?) }))
+            let side = if source.is_none() { Side::Source } else { Side::Target };
+            let (Some(source), Some(end)) = (source, end) else {
+                return Err(FlowError::NoLeader { name, side });
+            };
+            Ok((name, Position { target_offset: Some(end), ..Position::start(source) }))
         };
-        Ok(missing.into_iter().filter_map(start).collect())
+        missing.into_iter().map(start).collect()
     }
 
     /// An offset of each of `missing`, asked of the leaders; those that stay silent are left out.
