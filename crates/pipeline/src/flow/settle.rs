@@ -1,8 +1,7 @@
 //! Stage 7: the target's answers. An acknowledged batch must stand where it was expected; anything else sets
 //! the partition back to what is settled, or stops it.
 
-use crate::broker::LaneKey;
-use crate::broker::Link;
+use crate::broker::{LaneKey, Link, TargetLane};
 use crate::error::{Side, StopReason};
 use crate::partition::Resume;
 use crate::partition::{Failure, Goal, Partition, ResumeAnswer, State};
@@ -165,6 +164,14 @@ impl FlowTask {
         if let Some(partition) = self.partition(number) {
             partition.cursor.records_to_pass = records_to_pass;
             partition.state = State::Copying;
+        }
+        // The way to the target is opened before the first record needs it.
+        if let Some(lane) = self.lane_of(number) {
+            let config = &self.config;
+            let opened = self.lanes.entry(lane).or_insert_with(|| TargetLane::new(config, lane));
+            if matches!(opened.link, Link::Closed) {
+                self.open_lane(lane);
+            }
         }
         self.join_session(number);
     }
