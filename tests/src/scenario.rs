@@ -16,7 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::io::{DuplexStream, copy_bidirectional, duplex};
 use tokio::task::JoinSet;
-use verbatim_pipeline::{Cluster, ClusterConfig, Flow, FlowConfig, FlowError, FlowHandle, StopReason};
+use verbatim_pipeline::{
+    Cluster, ClusterConfig, Flow, FlowConfig, FlowError, FlowHandle, Offsets, StopReason,
+};
 use verbatim_testbroker::{BatchBuilder, MemoryNetwork, TestCluster, TestClusterBuilder, batch};
 use verbatim_wire::transport::MemoryConnector;
 
@@ -92,7 +94,7 @@ impl Stage {
 
     /// A running flow of `topics` with the defaults.
     pub async fn start(&self, topics: &[&str]) -> FlowHandle {
-        self.flow(topics).await.config(FlowConfig::default()).start().await.unwrap()
+        self.flow(topics).await.config(translated_config()).start().await.unwrap()
     }
 
     /// A flow of its own "process": see [`Instance`].
@@ -208,9 +210,14 @@ impl Wires {
     }
 }
 
+/// The defaults, with offsets of the target's own.
+pub fn translated_config() -> FlowConfig {
+    FlowConfig { offsets: Offsets::Translate, ..FlowConfig::default() }
+}
+
 /// The defaults, with positions noted often enough to matter within seconds of a test.
 pub fn patient_config() -> FlowConfig {
-    FlowConfig { position_interval: Duration::from_millis(500), ..FlowConfig::default() }
+    FlowConfig { position_interval: Duration::from_millis(500), ..translated_config() }
 }
 
 /// Waits until `is_so`; panics with `what` if that never comes.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use kafka_protocol::messages::ApiKey;
 use verbatim_pipeline::FlowConfig;
 use verbatim_testbroker::{Control, Corruption, ErrorCode, TestCluster};
-use verbatim_tests::scenario::{Dice, Instance, Stage, eventually, numbered, soon};
+use verbatim_tests::scenario::{Dice, Instance, Stage, eventually, numbered, soon, translated_config};
 
 const SEEDS: u64 = 400;
 const TOPIC: &str = "t";
@@ -118,7 +118,7 @@ impl Play {
             fetch_max_bytes: *dice.pick(&[500, 5_000, 1 << 20]),
             partition_max_bytes: *dice.pick(&[200, 1_000, 1 << 20]),
             produce_request_bytes: *dice.pick(&[300, 3_000, 1 << 20]),
-            ..FlowConfig::default()
+            ..translated_config()
         };
         let story =
             Story { seed, lines: vec![format!("{brokers} brokers, {partitions} partitions, {config:?}")] };

@@ -8,7 +8,7 @@ use kafka_protocol::messages::ApiKey;
 use tokio::time::Instant;
 use verbatim_pipeline::{FlowConfig, FlowHandle};
 use verbatim_testbroker::{Control, RequestView, TestCluster, opaque_batch};
-use verbatim_tests::scenario::{Stage, fill, log, now_ms, numbered, soon};
+use verbatim_tests::scenario::{Stage, fill, log, now_ms, numbered, soon, translated_config};
 
 const PARTITIONS: i32 = 1000;
 
@@ -133,7 +133,7 @@ async fn a_slow_target_broker_does_not_use_up_the_memory_of_all() {
 async fn a_budget_for_one_answer_is_shared_by_all_source_brokers() {
     let stage = Stage::of(3, 1);
     stage.topic("t", 3);
-    let config = FlowConfig { budget_bytes: 1000, ..FlowConfig::default() };
+    let config = FlowConfig { budget_bytes: 1000, ..translated_config() };
     let flow = stage.flow(&["t"]).await.config(config).start().await.unwrap();
     for _ in 0..5 {
         for partition in 0..3 {

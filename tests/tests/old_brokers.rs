@@ -8,7 +8,7 @@ use kafka_protocol::messages::ApiKey;
 use verbatim_mirror::{Mirror, MirrorConfig};
 use verbatim_pipeline::FlowConfig;
 use verbatim_testbroker::{KAFKA_2_1, TestCluster};
-use verbatim_tests::scenario::{Dice, Stage, fill, log, numbered, patient_config, soon};
+use verbatim_tests::scenario::{Dice, Stage, fill, log, numbered, patient_config, soon, translated_config};
 
 /// Which sides are old: source, target.
 const AGES: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
@@ -74,7 +74,7 @@ async fn a_killed_flow_goes_on_where_an_old_target_ends() {
         for seed in 0..15 {
             let mut dice = Dice::new(seed);
             let stage = aged(1, age);
-            let config = FlowConfig { position_interval: Duration::from_millis(5), ..FlowConfig::default() };
+            let config = FlowConfig { position_interval: Duration::from_millis(5), ..translated_config() };
             for _ in 0..5 {
                 let instance = stage.instance(config.clone(), &["t"]).await.unwrap();
                 for _ in 0..10 {
@@ -94,7 +94,7 @@ async fn a_killed_flow_goes_on_where_an_old_target_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_flow_killed_before_its_second_position_on_an_old_target() {
     let stage = aged(1, (false, true));
-    let config = FlowConfig { position_interval: Duration::from_secs(3600), ..FlowConfig::default() };
+    let config = FlowConfig { position_interval: Duration::from_secs(3600), ..translated_config() };
     let instance = stage.instance(config, &["t"]).await.unwrap();
     fill(&stage.source, "t", 0, 20);
     stage.copied(&instance.flow, "t").await;

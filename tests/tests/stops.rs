@@ -10,7 +10,7 @@ use verbatim_pipeline::{FlowConfig, FlowHandle, Side, StopReason};
 use verbatim_testbroker::{Control, ErrorCode, batch, opaque_batch};
 use verbatim_tests::oracle::RawBatch;
 use verbatim_tests::scenario::{
-    Stage, Stopped, committed, eventually, fill, log, now_ms, numbered, soon, stops,
+    Stage, Stopped, committed, eventually, fill, log, now_ms, numbered, soon, stops, translated_config,
 };
 
 /// Batches of 4 records before and after what is wrong.
@@ -236,7 +236,7 @@ async fn changed_under_a_flow(change: impl AsyncFnOnce(&Stage)) -> (Stage, FlowH
     let stage = Stage::new();
     stage.topic("orders", 1);
     fill(&stage.source, "orders", 0, 20);
-    let config = FlowConfig { missing_topic_patience: Duration::from_secs(5), ..FlowConfig::default() };
+    let config = FlowConfig { missing_topic_patience: Duration::from_secs(5), ..translated_config() };
     let flow = stage.flow(&["orders"]).await.config(config).start().await.unwrap();
     soon("caught up", flow.caught_up()).await.unwrap();
     change(&stage).await;

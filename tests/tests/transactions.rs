@@ -8,7 +8,7 @@ use verbatim_pipeline::{FlowConfig, Isolation};
 use verbatim_testbroker::TestCluster;
 use verbatim_tests::oracle::RawBatch;
 use verbatim_tests::scenario::{
-    Dice, Stage, committed, eventually, fill, log, numbered, patient_config, soon,
+    Dice, Stage, committed, eventually, fill, log, numbered, patient_config, soon, translated_config,
 };
 
 /// A transactional producer on partition 0 of topic `t`.
@@ -161,7 +161,7 @@ async fn a_flow_killed_among_transactions() {
         let config = FlowConfig {
             position_interval: Duration::from_millis(*dice.pick(&[3, 30, 100_000])),
             partition_max_bytes: 300,
-            ..FlowConfig::default()
+            ..translated_config()
         };
         for _ in 0..6 {
             let instance = stage.instance(config.clone(), &["t"]).await.unwrap();

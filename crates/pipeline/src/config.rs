@@ -1,5 +1,6 @@
 //! Settings of a flow.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 use verbatim_wire::fetch::Isolation;
 
@@ -10,8 +11,26 @@ pub struct FlowConfig {
     pub name: String,
     /// Which records are copied. Default: committed ones only.
     pub isolation: Isolation,
-    /// Where a partition without a stored position starts. Default: its first record.
+    /// Where a partition without a stored position starts, unless its topic says otherwise. Default: its first
+    /// record.
     pub start: Start,
+    /// What offsets records get on the target. Default: the source's where they can be had.
+    pub offsets: Offsets,
+    /// The longest gap, in offsets, that [`Offsets::Auto`] fills before the first record of a partition. Default
+    /// 100,000,000, which takes some ten seconds.
+    pub leading_gap_limit: i64,
+    /// What happens when the source's log has changed under us. Default: the partition stops.
+    pub on_source_accident: OnSourceAccident,
+    /// Whether records that the source has removed by retention are removed on the target too (DeleteRecords).
+    /// Default: no, the target keeps its own retention.
+    pub follow_retention: bool,
+    /// Whether positions are also committed on the source as those of consumer group `verbatim.<name>`, for lag tools. They
+    /// are never read back. Default: yes.
+    pub commit_to_source: bool,
+    /// Records older than this are only sent by the one instance that holds the flow's claim: brokers forget producers by the
+    /// time of their records (`producer.id.expiration.ms`, one day unless changed), and with them what tells repeated
+    /// batches. Default 6 hours.
+    pub old_record_age: Duration,
     /// Bytes of fetched frames that may be held at once, over all partitions. Default 16 MiB.
     pub budget_bytes: usize,
     /// Bytes of records asked for in one fetch. Default 4 MiB.
@@ -41,13 +60,46 @@ pub struct FlowConfig {
 }
 
 /// Where a partition without a stored position starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Start {
     /// At the first record of the log.
     #[default]
     Earliest,
     /// After the last record present when the flow first sees the partition.
     Latest,
+    /// At the first record whose timestamp is not before this, in milliseconds since the epoch; after the last
+    /// record if there is none.
+    Timestamp(i64),
+    /// At this offset.
+    Offset(i64),
+    /// At these offsets, by partition; the first record for a partition not named.
+    Offsets(BTreeMap<i32, i64>),
+}
+
+/// What offsets records get on the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Offsets {
+    /// The same as on the source: gaps are filled. A partition where that cannot be stops.
+    Preserve,
+    /// Whatever comes next on the target; the offset map says which.
+    Translate,
+    /// The same where it can be had, by partition: on a target partition that is empty, for topics that are not
+    /// compacted, where the gap before the first record is not too long, and the target lets us fill gaps.
+    #[default]
+    Auto,
+}
+
+/// What happens when the source's log has changed under us: retention overtook the flow, the log was cut below what had
+/// been copied, the topic was deleted and created again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnSourceAccident {
+    /// The partition stops and says what was found.
+    #[default]
+    Stop,
+    /// The target topic is deleted, created again and copied anew.
+    Reseed,
+    /// Copying goes on with what there is. The gap is kept with the flow's state and shown in its status.
+    Continue,
 }
 
 impl Default for FlowConfig {
@@ -56,6 +108,12 @@ impl Default for FlowConfig {
             name: "default".to_owned(),
             isolation: Isolation::ReadCommitted,
             start: Start::Earliest,
+            offsets: Offsets::Auto,
+            leading_gap_limit: 100_000_000,
+            on_source_accident: OnSourceAccident::Stop,
+            follow_retention: false,
+            commit_to_source: true,
+            old_record_age: Duration::from_secs(6 * 3600),
             budget_bytes: 16 << 20,
             fetch_max_bytes: 4 << 20,
             partition_max_bytes: 1 << 20,

@@ -43,6 +43,18 @@ pub enum FlowError {
         /// Partitions on the target.
         target_partitions: usize,
     },
+    /// An explicit start offset is not in the log.
+    #[error("{name} cannot start at offset {offset}: its source log holds {log_start} to {log_end}")]
+    StartOutOfRange {
+        /// The source partition.
+        name: PartitionName,
+        /// Where it was to start.
+        offset: i64,
+        /// First offset of the source log.
+        log_start: i64,
+        /// End of the source log.
+        log_end: i64,
+    },
     /// A partition cannot be asked where it begins and ends.
     #[error(
         "{name} has no leader that answers on the {side} cluster; start again once it has one (kafka-topics --describe)"
@@ -205,13 +217,73 @@ pub enum StopReason {
     },
     /// The target's log is shorter than what it acknowledged.
     #[error(
-        "the target partition ends before offset {expected}, up to where records were acknowledged. Was the topic \
-         re-created or cut on the target?"
+        "the target partition ends {}, before offset {expected}, up to where records were acknowledged: its log was cut (an \
+         unclean leader election?). Compare both sides, then delete the target topic and copy it anew (--on-source-accident \
+         reseed does both), or start a flow of another name behind what is there", at_offset(.found)
     )]
     TargetShorter {
         /// End of the target's log as acknowledged.
         expected: i64,
+        /// Its end as found, where known.
+        found: Option<i64>,
     },
+    /// What the target holds is not in the source.
+    #[error(
+        "the record at target offset {target} was written by this flow and is not where it should be in the source: the \
+         source's log is not the one it was copied from. Delete the target topic and copy it anew (--on-source-accident \
+         reseed does both)"
+    )]
+    NotTheSource {
+        /// Target offset.
+        target: i64,
+    },
+    /// Both sides had to be compared and a batch could not be read.
+    #[error(
+        "the source has changed since it was copied, and where the target ends in it cannot be found: {problem}"
+    )]
+    Unreadable {
+        /// What went wrong.
+        problem: crate::flow::RepackError,
+    },
+    /// Both sides had to be compared and a broker refused.
+    #[error(
+        "the source has changed since it was copied, and where the target ends in it cannot be found: {problem}"
+    )]
+    NotCompared {
+        /// What went wrong.
+        problem: String,
+    },
+    /// The offset is taken on the target.
+    #[error(
+        "the record at source offset {offset} cannot get the same offset: the target partition already ends at {target}, \
+         something else has written to it. Use an empty target topic, or --offsets translate"
+    )]
+    Behind {
+        /// Source offset.
+        offset: i64,
+        /// End of the target's log.
+        target: i64,
+    },
+    /// More offsets were filled than there was room for.
+    #[error(
+        "a gap up to offset {expected} was filled up to {found}: two instances filled at once. The records that follow \
+         cannot keep their offsets; delete the target topic and copy it anew, or use --offsets translate"
+    )]
+    FilledTooFar {
+        /// End of the gap.
+        expected: i64,
+        /// End of the target's log.
+        found: i64,
+    },
+    /// Offsets cannot be preserved.
+    #[error("offsets cannot be preserved: {why}; use --offsets translate, or auto, for this topic")]
+    CannotPreserve {
+        /// What is in the way.
+        why: Arc<str>,
+    },
+    /// Taken out of the flow.
+    #[error("the topic was taken out of the flow")]
+    Forgotten,
     /// Somebody else wrote to the target.
     #[error(
         "the target partition holds records at offset {offset} that this flow did not write; only one flow may write to a \
@@ -219,14 +291,6 @@ pub enum StopReason {
     )]
     ForeignRecords {
         /// Target offset.
-        offset: i64,
-    },
-    /// The target holds a part of a batch.
-    #[error(
-        "the target ends in the middle of the batch at source offset {offset}; it was not written by this flow"
-    )]
-    NotOurs {
-        /// Source offset of the batch.
         offset: i64,
     },
     /// Our producer id was taken over by a newer epoch.
@@ -237,8 +301,7 @@ pub enum StopReason {
     },
     /// The position is not in the source's log.
     #[error(
-        "offset {wanted} is not in the source log, which holds {log_start} to {log_end}: retention or truncation \
-         overtook the flow, or the topic was re-created"
+        "{}", out_of_range(*.wanted, *.log_start, *.log_end)
     )]
     OutOfRange {
         /// Where we wanted to go on.
@@ -251,7 +314,9 @@ pub enum StopReason {
     /// The source's log was rewritten below our position.
     #[error(
         "the source log was truncated: it left leader epoch {epoch} at offset {end_offset}, below offset {wanted} that \
-         was already copied (an unclean leader election); the target holds records the source no longer has"
+         was already copied (an unclean leader election); the target holds records the source no longer has. To copy the \
+         topic anew: --on-source-accident reseed; to keep them and go on with the source's new records: --on-source-accident \
+         continue (with translated offsets)"
     )]
     Diverged {
         /// Where we wanted to go on.
@@ -271,7 +336,8 @@ pub enum StopReason {
     },
     /// The topic of that name is another one than before.
     #[error(
-        "the topic was deleted and created again on the {side} cluster; what was copied so far belongs to the old one"
+        "the topic was deleted and created again on the {side} cluster; what was copied so far belongs to the old one. To \
+         copy it anew: --on-source-accident reseed{}", after_recreation(*.side)
     )]
     Recreated {
         /// Which cluster.
@@ -285,6 +351,52 @@ pub enum StopReason {
         /// How long.
         seconds: u64,
     },
+}
+
+fn at_offset(offset: &Option<i64>) -> String {
+    offset.map_or_else(|| "too early".to_owned(), |offset| format!("at offset {offset}"))
+}
+
+fn out_of_range(wanted: i64, log_start: i64, log_end: i64) -> String {
+    let holds = format!("offset {wanted} is not in the source log, which holds {log_start} to {log_end}");
+    if wanted < log_start {
+        let lost = log_start - wanted;
+        format!(
+            "{holds}: retention (or DeleteRecords) removed {lost} offsets before they were copied. To leave that gap and go \
+             on at {log_start}: --on-source-accident continue; to copy the topic anew: --on-source-accident reseed"
+        )
+    } else {
+        format!(
+            "{holds}: it was truncated below what was already copied, or the topic was created again; the target holds \
+             records the source no longer has. To copy the topic anew: --on-source-accident reseed; to keep them and go on \
+             with the source's new records: --on-source-accident continue (with translated offsets)"
+        )
+    }
+}
+
+fn after_recreation(side: Side) -> &'static str {
+    match side {
+        Side::Source => {
+            "; to keep the old records on the target and go on with the new topic's: --on-source-accident continue (with \
+             translated offsets)"
+        }
+        Side::Target => "",
+    }
+}
+
+impl StopReason {
+    /// Whether copying the topic anew, into a fresh target topic, would help: one side is not what was copied.
+    pub fn calls_for_reseed(&self) -> bool {
+        matches!(
+            self,
+            Self::OutOfRange { .. }
+                | Self::Diverged { .. }
+                | Self::Recreated { .. }
+                | Self::TargetLost { .. }
+                | Self::TargetShorter { .. }
+                | Self::NotTheSource { .. }
+        )
+    }
 }
 
 fn explained(message: &Option<String>) -> String {

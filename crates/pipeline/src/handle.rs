@@ -2,13 +2,17 @@
 
 use crate::config::FlowConfig;
 use crate::error::{FlowError, PartitionName};
-use crate::positions::{Position, PositionStore, TopicPositions};
-use crate::prepare::{Preparer, TopicPair};
+use crate::partition::Producers;
+use crate::positions::{
+    Claimed, OffsetMap, Position, PositionStore, ProducerRole, StoredState, TopicPositions,
+};
+use crate::prepare::{Known, Preparer, TopicPair};
 use crate::status::Status;
 use crate::task::events::Command;
 use crate::task::{FlowTask, Parts};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use verbatim_wire::cluster::Cluster;
 
@@ -38,7 +42,7 @@ impl Flow {
     /// Adds a topic, to be copied to the topic of the same name, which must exist on the target.
     #[must_use]
     pub fn topic(self, name: &str) -> Self {
-        self.pair(TopicPair { source: name.into(), target: name.into() })
+        self.pair(TopicPair::same(name))
     }
 
     /// Adds a topic, to be copied to a topic of another name, which must exist on the target.
@@ -72,24 +76,15 @@ impl Flow {
             None => Arc::new(TopicPositions::open(target.clone(), &config.name).await?),
         };
         let stored = store.load().await?;
-        let known = stored.producers.get(source.id()).copied();
-        let producer = match known {
-            Some(producer) => producer,
-            None => {
-                let producer = target.init_producer_id().await.map_err(FlowError::Target)?;
-                store.save_producer(source.id(), producer).await?;
-                producer
-            }
+        let known = known_producers(&stored, source.id());
+        let producers = match known {
+            Some(producers) => producers,
+            None => register(&target, &*store, source.id()).await?,
         };
-        let prepared = preparer.prepare(looked, &stored.positions, &*store, known.is_none()).await?;
-        let commands = FlowTask::spawn(Parts { config, source, target, store: store.clone(), producer });
-        let handle = FlowHandle {
-            commands,
-            preparer,
-            store,
-            stored: stored.positions,
-            producer_is_new: known.is_none(),
-        };
+        let (stored, running, is_new) = (&stored.partitions, &HashSet::new(), known.is_none());
+        let prepared = preparer.prepare(looked, Known { stored, running, is_new }, &*store).await?;
+        let commands = FlowTask::spawn(Parts { config, source, target, store: store.clone(), producers });
+        let handle = FlowHandle { commands, preparer, store };
         handle.command(Command::Add(prepared)).await?;
         Ok(handle)
     }
@@ -102,8 +97,37 @@ pub struct FlowHandle {
     commands: mpsc::Sender<Command>,
     preparer: Preparer,
     store: Arc<dyn PositionStore>,
-    stored: HashMap<PartitionName, Position>,
-    producer_is_new: bool,
+}
+
+/// The producer ids a flow has had.
+fn known_producers(stored: &StoredState, origin: &str) -> Option<Producers> {
+    Some(Producers { records: *stored.producers.get(origin)?, markers: stored.marker_producer? })
+}
+
+/// Registers producer ids before their first use; by one instance, for all.
+async fn register(target: &Cluster, store: &dyn PositionStore, origin: &str) -> Result<Producers, FlowError> {
+    /// How long to wait between looks while another instance may be registering.
+    const PAUSE: Duration = Duration::from_millis(100);
+    while let Claimed::Theirs(wait) = store.claim().await? {
+        if let Some(registered) = known_producers(&store.load().await?, origin) {
+            return Ok(registered);
+        }
+        tokio::time::sleep(wait.min(PAUSE)).await;
+    }
+    let state = store.load().await?;
+    for (role, known) in [
+        (ProducerRole::Records { origin }, state.producers.get(origin).copied()),
+        (ProducerRole::Markers, state.marker_producer),
+    ] {
+        if known.is_none() {
+            let producer = target.init_producer_id().await.map_err(FlowError::Target)?;
+            store.save_producer(role, producer).await?;
+        }
+    }
+    // What the log says counts, not what this instance thinks.
+    let registered = known_producers(&store.load().await?, origin).ok_or(FlowError::Ended);
+    store.release().await?;
+    registered
 }
 
 /// Where a flow stood when it ended.
@@ -118,10 +142,10 @@ impl FlowHandle {
     pub async fn add_topics(&self, pairs: &[TopicPair]) -> Result<(), FlowError> {
         let looked = self.preparer.look(pairs).await?;
         let status = self.status().await?;
-        // Positions of running partitions are ahead of what was stored: they are not to be noted again.
-        let mut known = self.stored.clone();
-        known.extend(status.partitions.into_iter().map(|partition| (partition.name, partition.position)));
-        let prepared = self.preparer.prepare(looked, &known, &*self.store, self.producer_is_new).await?;
+        let running = &status.partitions.into_iter().map(|partition| partition.name).collect();
+        let stored = &self.store.load().await?.partitions;
+        let known = Known { stored, running, is_new: false };
+        let prepared = self.preparer.prepare(looked, known, &*self.store).await?;
         self.command(Command::Add(prepared)).await
     }
 
@@ -133,6 +157,28 @@ impl FlowHandle {
         let (reply, status) = oneshot::channel();
         self.command(Command::Status(reply)).await?;
         status.await.map_err(|_| FlowError::Ended)
+    }
+
+    /// The offset map of a source partition: which source offset is where on the target, and back. With preserved offsets every
+    /// offset is mapped to itself. `None` if the partition is not being copied.
+    ///
+    /// # Errors
+    /// When the flow has ended.
+    pub async fn offset_map(&self, name: PartitionName) -> Result<Option<OffsetMap>, FlowError> {
+        let (reply, map) = oneshot::channel();
+        self.command(Command::Map(name, reply)).await?;
+        map.await.map_err(|_| FlowError::Ended)
+    }
+
+    /// Ends the copying of a source topic and forgets where it stood: added again, it is copied anew. What is on the target
+    /// stays there.
+    ///
+    /// # Errors
+    /// When that could not be noted.
+    pub async fn forget_topic(&self, source: &str) -> Result<(), FlowError> {
+        let (reply, forgotten) = oneshot::channel();
+        self.command(Command::Forget(source.into(), reply)).await?;
+        forgotten.await.map_err(|_| FlowError::Ended)?
     }
 
     /// Waits until every partition has come to where its source ended when the flow first looked.

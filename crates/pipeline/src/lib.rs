@@ -36,13 +36,15 @@ mod prepare;
 mod status;
 mod task;
 
-pub use config::{FlowConfig, Start};
+pub use config::{FlowConfig, Offsets, OnSourceAccident, Start};
 pub use error::{FlowError, PartitionName, Side, StopReason};
 pub use flow::RepackError;
 pub use handle::{FinalPositions, Flow, FlowHandle};
 pub use partition::Counters;
 pub use positions::{
-    EntryError, Position, PositionError, PositionStore, StoredState, Storing, TopicPositions,
+    ChunkError, Claim, Claimed, EntryError, Gap, GapCause, MapChunk, OffsetMap, OffsetsHeld, PartitionChange,
+    Position, PositionError, PositionStore, ProducerRole, Run, StoredPartition, StoredState, Storing,
+    Summary, TopicPositions,
 };
 pub use prepare::TopicPair;
 pub use status::{PartitionStatus, Status};

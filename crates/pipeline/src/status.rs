@@ -2,7 +2,7 @@
 
 use crate::error::{PartitionName, StopReason};
 use crate::partition::Counters;
-use crate::positions::Position;
+use crate::positions::{Gap, OffsetsHeld, Position};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -34,6 +34,12 @@ pub struct PartitionStatus {
     pub stopped: Option<Arc<StopReason>>,
     /// Whether it is being copied right now (and not looked up, paused or stopped).
     pub is_copying: bool,
+    /// Whether offsets are the same on both sides.
+    pub offsets: OffsetsHeld,
+    /// Why they are not, where they might have been.
+    pub translated_because: Option<Arc<str>>,
+    /// What is missing on one side because the source's log changed and the policy was to go on.
+    pub gaps: Vec<Gap>,
 }
 
 impl Status {
@@ -53,6 +59,7 @@ impl Status {
                 bytes,
                 aborted_batches,
                 empty_batches,
+                filled_offsets,
             } = partition.counters;
             total.forwarded_batches += forwarded_batches;
             total.repacked_batches += repacked_batches;
@@ -60,6 +67,7 @@ impl Status {
             total.bytes += bytes;
             total.aborted_batches += aborted_batches;
             total.empty_batches += empty_batches;
+            total.filled_offsets += filled_offsets;
             total
         })
     }

@@ -155,6 +155,21 @@ impl std::fmt::Display for TopicId {
     }
 }
 
+/// A text that is no topic id: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not 32 hexadecimal digits")]
+pub struct NotATopicId;
+
+impl std::str::FromStr for TopicId {
+    type Err = NotATopicId;
+
+    fn from_str(text: &str) -> Result<Self, NotATopicId> {
+        let is_hexadecimal = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hexadecimal);
+        number.map(|number| Self(number.to_be_bytes())).ok_or(NotATopicId)
+    }
+}
+
 pub(crate) fn put_uvarint(out: &mut BytesMut, mut value: u32) {
     while value > 0x7F {
         out.put_u8(value.to_le_bytes()[0] | 0x80);

@@ -86,7 +86,7 @@ pub(crate) fn plan(topics: Vec<SeenTopic>, target_brokers: usize) -> TopicPlan {
             Some(_) => {}
             None => plan.create.push(new_topic(&seen, target_brokers)),
         }
-        plan.pairs.push(TopicPair { source: seen.name.clone(), target: seen.name });
+        plan.pairs.push(TopicPair::same(seen.name));
     }
     plan
 }

@@ -2,8 +2,8 @@
 //! brokers demand; partitions take turns.
 
 use crate::broker::{LaneKey, TargetLane};
-use crate::partition::Partition;
 use crate::task::FlowTask;
+use tokio::time::Instant;
 use verbatim_wire::frame::Frame;
 use verbatim_wire::produce::{self, ProduceBatch};
 
@@ -17,7 +17,7 @@ pub(crate) struct Assembled {
 impl FlowTask {
     /// The lane a partition keeps to while its leader stays.
     pub(crate) fn lane_of(&self, number: u32) -> Option<LaneKey> {
-        let node = self.partitions.get(number as usize)?.target.leader?;
+        let (node, _) = self.partitions.get(number as usize)?.target.leader?;
         let index = number % u32::from(self.config.lanes_per_broker.max(1));
         Some(LaneKey { node, index: u8::try_from(index).unwrap_or(0) })
     }
@@ -25,8 +25,14 @@ impl FlowTask {
     /// Notes that a partition has a batch to send.
     pub(crate) fn make_ready(&mut self, number: u32) {
         let Some(lane) = self.lane_of(number) else { return };
+        let now = Instant::now();
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
-        if partition.target.ready_on == Some(lane) || !partition.may_send() {
+        if partition.to_fill() > 0 {
+            self.to_fill.insert(number);
+            return;
+        }
+        let has_claim = partition.waits_for_claim() && self.ownership.need(number, now).is_some();
+        if partition.target.ready_on == Some(lane) || partition.next_to_send(has_claim).is_none() {
             return;
         }
         // It may still stand in the list of a lane it has left: there it is passed over.
@@ -37,8 +43,11 @@ impl FlowTask {
 
     /// Takes the next batch of each ready partition, in turn, until the request is full.
     pub(crate) fn assemble(&mut self, key: LaneKey, version: i16, client_id: &str) -> Option<Assembled> {
+        // Checked as late as can be: right before sending.
+        let has_claim = self.ownership.held(Instant::now()).is_some();
         let lane = self.lanes.get_mut(&key)?;
         let mut numbers = Vec::with_capacity(lane.ready.len());
+        let mut unready = Vec::new();
         let mut request_bytes = 0;
         for _ in 0..lane.ready.len() {
             let Some(number) = lane.ready.pop_front() else { break };
@@ -47,8 +56,11 @@ impl FlowTask {
                 continue;
             }
             partition.target.ready_on = None;
-            let Some(batch) = partition.next_to_send().filter(|_| partition.target.leader == Some(key.node))
-            else {
+            let is_here = partition.target.leader.is_some_and(|(node, _)| node == key.node);
+            let Some(batch) = partition.next_to_send(has_claim).filter(|_| is_here) else {
+                if partition.waits_for_claim() {
+                    unready.push(number);
+                }
                 continue;
             };
             let batch_bytes = batch.bytes();
@@ -65,10 +77,16 @@ impl FlowTask {
         }
         // Only now do they queue up again: nothing may be picked twice for one request.
         for number in &numbers {
-            if let Some(partition) = self.partitions.get_mut(*number as usize).filter(|p| p.may_send()) {
+            let Some(partition) = self.partitions.get_mut(*number as usize) else { continue };
+            if partition.next_to_send(has_claim).is_some() {
                 partition.target.ready_on = Some(key);
                 lane.ready.push_back(*number);
+            } else if partition.waits_for_claim() {
+                unready.push(*number);
             }
+        }
+        for number in unready {
+            self.make_ready(number);
         }
         if numbers.is_empty() {
             return None;
@@ -93,11 +111,5 @@ impl FlowTask {
         let batches: Vec<_> = numbers.iter().filter_map(batch).collect();
         let timeout_ms = i32::try_from(self.config.produce_timeout.as_millis()).unwrap_or(i32::MAX);
         produce::encode(version, client_id, timeout_ms, &batches)
-    }
-}
-
-impl Partition {
-    fn next_to_send(&self) -> Option<&super::patch::PatchedBatch> {
-        if self.may_send() { self.queue.get(self.in_flight) } else { None }
     }
 }

@@ -1,6 +1,7 @@
 //! Stage 1: reads from source brokers. One session per broker; while one answer is being forwarded the next
 //! request is under way, within the budget.
 
+use super::accident::{Accident, Ending};
 use crate::broker::{Link, Outstanding};
 use crate::error::{Side, StopReason};
 use crate::partition::Goal;
@@ -12,7 +13,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ErrorClass};
 use verbatim_wire::connection::Answer;
-use verbatim_wire::fetch::{AbortedTransaction, FetchAnswer, FetchLimits, FetchedPartition, Isolation};
+use verbatim_wire::fetch::{
+    AbortedTransaction, DivergingEpoch, FetchAnswer, FetchLimits, FetchedPartition, Isolation,
+};
 
 /// What one answer holds of one partition.
 #[derive(Debug)]
@@ -152,19 +155,14 @@ impl FlowTask {
                 self.source_leaders.want();
                 return;
             }
-            ErrorClass::OutOfRange => {
-                let (log_start, log_end) = (fetched.log_start_offset, fetched.high_watermark);
-                return self.end(number, StopReason::OutOfRange { wanted, log_start, log_end }, now);
-            }
+            ErrorClass::OutOfRange => return self.out_of_range(number),
             ErrorClass::Denied => {
                 return self.end(number, StopReason::Denied { side: Side::Source, code, right: "READ" }, now);
             }
             _ => return self.end(number, StopReason::FetchRefused { offset: wanted, code }, now),
         }
-        if let Some(diverging) = fetched.diverging_epoch {
-            let reason =
-                StopReason::Diverged { wanted, epoch: diverging.epoch, end_offset: diverging.end_offset };
-            return self.end(number, reason, now);
+        if let Some(DivergingEpoch { epoch, end_offset }) = fetched.diverging_epoch {
+            return self.accident(number, Accident::Diverged { wanted, epoch, end_offset }, now);
         }
         partition.source.log_start = fetched.log_start_offset;
         partition.source.end_offset = Some(end_offset);
@@ -173,20 +171,32 @@ impl FlowTask {
         }
         if !fetched.records.is_empty() {
             let slice = FetchedSlice {
-                from_offset: wanted,
+                from_offset: partition.cursor.offset.max(partition.cursor.keep_from),
                 records: fetched.records,
                 aborted_transactions: fetched.aborted_transactions,
             };
             self.inspect_slice(number, &slice, now);
         }
         self.check_goal(number);
+        self.realign_if_short(number, now);
+    }
+
+    /// The source ends before all that the target holds has been met: it has fewer records than it had.
+    fn realign_if_short(&mut self, number: u32, now: Instant) {
+        let Some(partition) = self.partition(number) else { return };
+        let is_read = partition.source.end_offset.is_some_and(|end| partition.cursor.offset >= end);
+        let is_waiting =
+            partition.is_repacking || !partition.backlog.is_empty() || partition.ending.is_some();
+        if partition.state.is_copying() && partition.cursor.records_to_pass > 0 && is_read && !is_waiting {
+            self.realign(number, now);
+        }
     }
 
     /// Stops a partition once everything it has read before is settled.
     pub(crate) fn end(&mut self, number: u32, reason: StopReason, now: Instant) {
         self.leave_session(number);
         if let Some(partition) = self.partition(number) {
-            partition.ending = Some(Arc::new(reason));
+            partition.ending = Some(Ending::Stop(Arc::new(reason)));
         }
         self.end_if_settled(number, now);
     }

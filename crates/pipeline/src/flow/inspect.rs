@@ -223,8 +223,11 @@ impl FlowTask {
     /// One batch in log order: on its way, into the backlog behind one that is being repacked, or dropped.
     pub(crate) fn take(&mut self, number: u32, inspected: InspectedBatch, now: Instant) {
         let Some(partition) = self.partition(number) else { return };
-        if partition.ending.is_some() {
+        if partition.ending.is_some() || !partition.state.is_copying() {
             return;
+        }
+        if partition.is_preserved() && !partition.agrees(&inspected) {
+            return self.realign(number, now);
         }
         let must_wait = partition.is_repacking || !partition.backlog.is_empty();
         if must_wait || matches!(inspected.verdict, Verdict::Repack(_)) {
@@ -241,7 +244,16 @@ impl FlowTask {
             }
             Verdict::DropAborted => partition.counters.aborted_batches += 1,
             Verdict::DropControl | Verdict::DropEmpty => partition.counters.empty_batches += 1,
-            Verdict::BeforeStart | Verdict::Repack(_) => {}
+            Verdict::BeforeStart => {
+                // The last batch copied, by its place: its leader epoch tells whether the source's log is cut later.
+                if partition.queue.is_empty()
+                    && inspected.batch.header.next_offset() == partition.settled.source_offset
+                {
+                    partition.settled.leader_epoch = leader_epoch;
+                }
+                return;
+            }
+            Verdict::Repack(_) => {}
             Verdict::Corrupt(problem) => {
                 let offset = inspected.batch.header.base_offset;
                 return self.end(number, StopReason::Malformed { offset, problem }, now);

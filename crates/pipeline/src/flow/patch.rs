@@ -1,8 +1,9 @@
 //! Stage 4: the new header, 61 bytes; the payload stays the slice of the fetched frame that it is.
 
-use super::repack::{self, RepackError, RepackFailure, RepackLimits, Repacked};
+use super::repack::{self, NewBatch, RepackError, RepackFailure, RepackLimits, Repacked};
 use crate::error::StopReason;
-use crate::partition::{Failure, Partition};
+use crate::partition::{Failure, Landmark, Partition};
+use crate::positions::Position;
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use bytes::Bytes;
@@ -16,6 +17,8 @@ pub(crate) struct RoutedBatch {
     pub(crate) payload: Bytes,
     /// Source offset of its first record.
     pub(crate) source_offset: i64,
+    /// Source offsets of its records as stretches (first offset, number), if they are not one.
+    pub(crate) stretches: Option<Box<[(i64, i64)]>>,
     /// Source position after it.
     pub(crate) source_next: i64,
     pub(crate) leader_epoch: i32,
@@ -29,8 +32,13 @@ pub(crate) struct PatchedBatch {
     pub(crate) payload: Bytes,
     pub(crate) records: i32,
     pub(crate) source_offset: i64,
+    pub(crate) stretches: Option<Box<[(i64, i64)]>>,
     pub(crate) source_next: i64,
     pub(crate) leader_epoch: i32,
+    /// Offsets of the target to be filled before it goes under way.
+    pub(crate) fill_before: i64,
+    /// Its records are so old that the target may forget who wrote them: only the holder of the claim sends it.
+    pub(crate) is_old: bool,
     /// Sequence number of the record after its last.
     pub(crate) next_sequence: i32,
     pub(crate) is_repacked: bool,
@@ -49,35 +57,72 @@ impl PatchedBatch {
 }
 
 impl FlowTask {
-    /// The stage itself. The sequence number is that of the first record: the count of records forwarded
-    /// before it, so that any life of the flow gives the same batch the same number.
+    /// The stage itself. The sequence number is that of the first record: the count of records written before
+    /// it, so that any life of the flow gives the same batch the same number.
     pub(crate) fn patch(&mut self, number: u32, routed: RoutedBatch, now: Instant) {
-        let (producer_id, producer_epoch) = self.producer;
-        let Some(partition) = self.partition(number) else { return };
+        let (producer_id, producer_epoch) = self.producers.records;
+        let oldest_ms = self.oldest_remembered_ms();
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let replaces_times =
+            self.routes.topic(partition.topic).is_some_and(|route| route.target_traits.is_append_time);
         let records = routed.header.records_count;
         let base_sequence = partition.cursor.sequence;
         let next_sequence = patch::sequence_after(base_sequence, records);
         if partition.cursor.records_to_pass > 0 {
-            if i64::from(records) > partition.cursor.records_to_pass {
-                return self.end(number, StopReason::NotOurs { offset: routed.source_offset }, now);
-            }
-            partition.pass_over(records, next_sequence, &routed);
-            return self.note_progress(number);
+            return self.pass_over(number, routed, next_sequence, now);
         }
         partition.cursor.sequence = next_sequence;
+        let fill_before =
+            if partition.is_preserved() { routed.source_offset - partition.cursor.target } else { 0 };
+        if fill_before < 0 {
+            let reason = StopReason::Behind { offset: routed.source_offset, target: partition.cursor.target };
+            return self.end(number, reason, now);
+        }
+        partition.cursor.target += fill_before + i64::from(records);
+        partition.cursor.passed = partition.cursor.passed.max(routed.source_next);
         let stamp = ProducerStamp { producer_id, producer_epoch, base_sequence };
         let patched = PatchedBatch {
             header: patch::patched(&routed.header, stamp).to_bytes(),
             payload: routed.payload,
             records,
             source_offset: routed.source_offset,
+            stretches: routed.stretches,
             source_next: routed.source_next,
             leader_epoch: routed.leader_epoch,
+            fill_before,
+            is_old: routed.header.max_timestamp < oldest_ms && !replaces_times,
             next_sequence,
             is_repacked: routed.is_repacked,
         };
         partition.queued_bytes += patched.bytes();
         partition.queue.push_back(patched);
+    }
+
+    /// The target holds this batch already, from an earlier life or another instance. That is believed once the last
+    /// of what it holds has been compared.
+    fn pass_over(&mut self, number: u32, routed: RoutedBatch, next_sequence: i32, now: Instant) {
+        let Some(partition) = self.partition(number) else { return };
+        let left = partition.cursor.records_to_pass - i64::from(routed.header.records_count);
+        let landmark = partition.cursor.landmark.filter(|_| left == 0);
+        // A batch built anew may have been built otherwise then: it is compared record by record.
+        let is_it = landmark.is_none_or(|Landmark(copy)| patch::is_copy(&routed.header, &copy));
+        if left < 0 || !is_it {
+            return self.realign(number, now);
+        }
+        partition.cursor.records_to_pass = left;
+        partition.cursor.sequence = next_sequence;
+        // Only what tells its place is kept.
+        let payload_bytes = routed.payload.len();
+        let (records, is_repacked) = (routed.header.records_count, routed.is_repacked);
+        partition.passing.push(RoutedBatch { payload: Bytes::new(), ..routed });
+        // Sent by this process and its answer lost: it counts. What an earlier process sent does not.
+        if partition.generation > 0 {
+            partition.count(records, HEADER_BYTES + payload_bytes, is_repacked);
+        }
+        if left == 0 {
+            partition.passed_over();
+            self.note_progress(number);
+        }
     }
 
     /// Sends the backlog of a partition to be repacked, unless that is being done.
@@ -88,8 +133,8 @@ impl FlowTask {
             return;
         }
         let batch_bytes =
-            self.routes.topic(partition.topic).map_or(usize::MAX, |r| r.target_max_message_bytes);
-        let limits = RepackLimits { unpacked_bytes, batch_bytes };
+            self.routes.topic(partition.topic).map_or(usize::MAX, |r| r.target_traits.max_message_bytes);
+        let limits = RepackLimits { unpacked_bytes, batch_bytes, splits_at_holes: partition.is_preserved() };
         partition.is_repacking = true;
         let generation = partition.generation;
         let backlog: Vec<_> = partition.backlog.drain(..).collect();
@@ -150,18 +195,29 @@ impl FlowTask {
     fn take_repacked(
         &mut self,
         number: u32,
-        batches: Vec<(Bytes, i64)>,
+        batches: Vec<NewBatch>,
         leader_epoch: i32,
         next_offset: i64,
         now: Instant,
     ) {
-        let mut source_offset = self.partition(number).map_or(0, |partition| partition.read_to());
-        for (batch, source_next) in batches {
-            let Some((header, payload)) = repack::taken_apart(&batch) else { continue };
-            let routed =
-                RoutedBatch { header, payload, source_offset, source_next, leader_epoch, is_repacked: true };
+        for NewBatch { bytes, stretches, next_offset: source_next } in batches {
+            let Some((header, payload)) = repack::taken_apart(&bytes) else { continue };
+            let Some((source_offset, _)) = stretches.first().copied() else { continue };
+            let is_live = |p: &&mut Partition| p.state.is_copying() && p.ending.is_none();
+            if self.partition(number).filter(is_live).is_none() {
+                return;
+            }
+            let stretches = (stretches.len() > 1).then(|| stretches.into_boxed_slice());
+            let routed = RoutedBatch {
+                header,
+                payload,
+                source_offset,
+                stretches,
+                source_next,
+                leader_epoch,
+                is_repacked: true,
+            };
             self.patch(number, routed, now);
-            source_offset = source_next;
         }
         if let Some(partition) = self.partition(number) {
             partition.pass_to(next_offset, leader_epoch);
@@ -170,22 +226,37 @@ impl FlowTask {
 }
 
 impl Partition {
-    /// The target holds this batch already, from an earlier life.
-    fn pass_over(&mut self, records: i32, next_sequence: i32, routed: &RoutedBatch) {
-        self.cursor.records_to_pass -= i64::from(records);
-        self.cursor.sequence = next_sequence;
-        self.settled.source_offset = routed.source_next;
-        self.settled.leader_epoch = routed.leader_epoch;
-        self.settled.sequence = next_sequence;
-        self.settled.target_offset = self.settled.target_offset.map(|offset| offset + i64::from(records));
-        // Sent by this process and its answer lost: it counts. What an earlier process sent does not.
-        if self.generation > 0 {
-            self.count(records, HEADER_BYTES + routed.payload.len(), routed.is_repacked);
+    /// All that was passed over is what the target holds.
+    fn passed_over(&mut self) {
+        for routed in std::mem::take(&mut self.passing) {
+            let records = routed.header.records_count;
+            let target_offset = self.settled.target_offset;
+            self.settled = Position {
+                source_offset: routed.source_next,
+                target_offset: target_offset + i64::from(records),
+                sequence: patch::sequence_after(self.settled.sequence, records),
+                leader_epoch: routed.leader_epoch,
+            };
+            self.note_in_map(routed.source_offset, routed.stretches.as_deref(), target_offset, records);
+            self.map.pass(routed.source_next);
         }
+        self.cursor.passed = self.cursor.passed.max(self.settled.source_offset);
+        self.cursor.target = self.settled.target_offset;
     }
 
-    /// Source position after the last batch queued.
-    fn read_to(&self) -> i64 {
-        self.queue.back().map_or(self.settled.source_offset, |last| last.source_next)
+    /// Records of a batch are known to be on the target.
+    pub(crate) fn note_in_map(
+        &mut self,
+        source_offset: i64,
+        stretches: Option<&[(i64, i64)]>,
+        target_offset: i64,
+        records: i32,
+    ) {
+        let whole = [(source_offset, i64::from(records))];
+        let mut target = target_offset;
+        for (source, count) in stretches.unwrap_or(&whole) {
+            self.map.push(*source, target, *count);
+            target += count;
+        }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct RepackLimits {
     pub(crate) unpacked_bytes: usize,
     /// Largest batch the target takes; a larger one is split while it has more than one record.
     pub(crate) batch_bytes: usize,
+    /// A batch for each stretch of records without a hole: with preserved offsets the holes are filled in between.
+    pub(crate) splits_at_holes: bool,
 }
 
 /// What the slow path hands back, in log order.
@@ -51,8 +53,18 @@ pub(crate) struct RepackLimits {
 pub(crate) enum Repacked {
     /// A batch that needed nothing, or is to be dropped.
     Untouched(InspectedBatch),
-    /// New batches in place of one; `next_offset` is the source position after each.
-    Batches { batches: Vec<(Bytes, i64)>, leader_epoch: i32, next_offset: i64 },
+    /// New batches in place of one.
+    Batches { batches: Vec<NewBatch>, leader_epoch: i32, next_offset: i64 },
+}
+
+/// A batch built here.
+#[derive(Debug)]
+pub(crate) struct NewBatch {
+    pub(crate) bytes: Bytes,
+    /// Source offsets of its records, as stretches: first offset, number of records.
+    pub(crate) stretches: Vec<(i64, i64)>,
+    /// Source position after it.
+    pub(crate) next_offset: i64,
 }
 
 /// The batch that could not be repacked.
@@ -90,31 +102,51 @@ pub(crate) fn repack(
 }
 
 /// A record with its offset and time resolved.
-struct Kept {
-    offset: i64,
-    timestamp: i64,
-    key: Option<Bytes>,
-    value: Option<Bytes>,
-    headers: Headers,
+pub(crate) struct Kept {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    /// The timestamp is the broker's, not the producer's.
+    pub(crate) is_append_time: bool,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Headers,
 }
 
 fn repacked(
     inspected: &InspectedBatch,
     reason: RepackReason,
     limits: RepackLimits,
-) -> Result<Vec<(Bytes, i64)>, RepackError> {
-    let batch = &inspected.batch;
-    let (codec, mut kept) = match reason {
-        RepackReason::Legacy => legacy_records(&batch.bytes, limits)?,
-        RepackReason::Holes | RepackReason::StartsBefore => records(batch, limits)?,
+) -> Result<Vec<NewBatch>, RepackError> {
+    let codec = match reason {
+        RepackReason::Legacy => LegacyMessage::parse(&inspected.batch.bytes)?.codec()?,
+        RepackReason::Holes | RepackReason::StartsBefore => {
+            Codec::from_attributes(inspected.batch.header.attributes)?
+        }
     };
-    kept.retain(|record| record.offset >= inspected.from_offset);
+    let kept = kept(inspected, limits)?;
     let mut batches = Vec::new();
-    build(codec, &kept, inspected.next_offset, limits, &mut batches)?;
+    let is_dense = |a: &Kept, b: &Kept| !limits.splits_at_holes || a.offset + 1 == b.offset;
+    let mut parts = kept.chunk_by(is_dense).peekable();
+    while let Some(part) = parts.next() {
+        let next = parts.peek().and_then(|next| next.first());
+        let next_offset = next.map_or(inspected.next_offset, |next| next.offset);
+        build(codec, part, next_offset, limits, &mut batches)?;
+    }
     Ok(batches)
 }
 
-fn records(batch: &Batch, limits: RepackLimits) -> Result<(Codec, Vec<Kept>), RepackError> {
+/// The records of a batch that are to be copied, in order.
+pub(crate) fn kept(inspected: &InspectedBatch, limits: RepackLimits) -> Result<Vec<Kept>, RepackError> {
+    let mut kept = match inspected.verdict {
+        Verdict::Repack(RepackReason::Legacy) => legacy_records(&inspected.batch.bytes, limits)?,
+        _ => kept_of(&inspected.batch, limits)?,
+    };
+    kept.retain(|record| record.offset >= inspected.from_offset);
+    Ok(kept)
+}
+
+/// All records of a batch, in order.
+pub(crate) fn kept_of(batch: &Batch, limits: RepackLimits) -> Result<Vec<Kept>, RepackError> {
     let (header, payload) = (&batch.header, batch.payload());
     if !patch::crc_is_right(header, &payload) {
         return Err(RepackError::Crc { bytes: batch.bytes.len() });
@@ -128,16 +160,16 @@ fn records(batch: &Batch, limits: RepackLimits) -> Result<(Codec, Vec<Kept>), Re
         kept.push(Kept {
             offset: record.offset(header.base_offset),
             timestamp: append_time.unwrap_or_else(|| record.timestamp(header.base_timestamp)),
+            is_append_time: append_time.is_some(),
             key: record.key,
             value: record.value,
             headers: record.headers,
         });
     }
-    Ok((codec, kept))
+    Ok(kept)
 }
 
-fn legacy_records(entry: &Bytes, limits: RepackLimits) -> Result<(Codec, Vec<Kept>), RepackError> {
-    let codec = LegacyMessage::parse(entry)?.codec()?;
+fn legacy_records(entry: &Bytes, limits: RepackLimits) -> Result<Vec<Kept>, RepackError> {
     let mut kept = Vec::new();
     for record in LegacyRecords::new(entry, limits.unpacked_bytes)? {
         let record = record?;
@@ -145,12 +177,13 @@ fn legacy_records(entry: &Bytes, limits: RepackLimits) -> Result<(Codec, Vec<Kep
         kept.push(Kept {
             offset: record.offset,
             timestamp: record.timestamp,
+            is_append_time: false,
             key: record.key,
             value: record.value,
             headers,
         });
     }
-    Ok((codec, kept))
+    Ok(kept)
 }
 
 /// Builds `kept` into one batch, or into halves of it while that is too large for the target.
@@ -159,7 +192,7 @@ fn build(
     kept: &[Kept],
     next_offset: i64,
     limits: RepackLimits,
-    batches: &mut Vec<(Bytes, i64)>,
+    batches: &mut Vec<NewBatch>,
 ) -> Result<(), RepackError> {
     if kept.is_empty() {
         return Ok(());
@@ -170,13 +203,18 @@ fn build(
     }
     let batch = builder.finish()?;
     if batch.len() <= limits.batch_bytes || kept.len() == 1 {
-        batches.push((batch, next_offset));
+        batches.push(NewBatch { bytes: batch, stretches: stretches(kept), next_offset });
         return Ok(());
     }
     let (first, second) = kept.split_at(kept.len() / 2);
     let middle = second.first().map_or(next_offset, |record| record.offset);
     build(codec, first, middle, limits, batches)?;
     build(codec, second, next_offset, limits, batches)
+}
+
+fn stretches(kept: &[Kept]) -> Vec<(i64, i64)> {
+    let stretches = kept.chunk_by(|a, b| a.offset + 1 == b.offset);
+    stretches.filter_map(|part| Some((part.first()?.offset, part.len() as i64))).collect()
 }
 
 /// Header and payload of a batch the builder made.

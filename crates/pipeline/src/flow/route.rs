@@ -15,10 +15,32 @@ use verbatim_wire::produce;
 pub(crate) struct Route {
     pub(crate) source: TopicIdentity,
     pub(crate) target: TopicIdentity,
-    /// Largest batch the target takes, in bytes.
-    pub(crate) target_max_message_bytes: usize,
+    pub(crate) source_traits: SourceTraits,
+    pub(crate) target_traits: TargetTraits,
+    /// Not copied any more.
+    is_gone: bool,
     /// Numbers of its partitions.
     partitions: Vec<Option<u32>>,
+}
+
+/// What a source topic's configs say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SourceTraits {
+    /// Its log may lose records to compaction; so it is where we may not know.
+    pub(crate) may_be_compacted: bool,
+}
+
+/// What a target topic's configs say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TargetTraits {
+    /// Largest batch it takes, in bytes.
+    pub(crate) max_message_bytes: usize,
+    /// It replaces the times of records by its own.
+    pub(crate) is_append_time: bool,
+    /// It is compacted: records need keys.
+    pub(crate) is_compacted: bool,
+    /// It is compacted and deletes nothing: DeleteRecords is refused.
+    pub(crate) is_compacted_only: bool,
 }
 
 /// All topics of a flow.
@@ -36,7 +58,8 @@ impl Routes {
 
     /// Source or target names.
     pub(crate) fn names(&self, side: Side) -> Vec<Arc<str>> {
-        self.topics.iter().map(|route| route.side(side).name.clone()).collect()
+        let here = self.topics.iter().filter(|route| !route.is_gone);
+        here.map(|route| route.side(side).name.clone()).collect()
     }
 
     /// The index of a topic, added if it is new.
@@ -44,7 +67,8 @@ impl Routes {
         &mut self,
         source: TopicIdentity,
         target: TopicIdentity,
-        max_message_bytes: usize,
+        source_traits: SourceTraits,
+        target_traits: TargetTraits,
     ) -> usize {
         if let Some(index) = self.by_target_name.get(&target.name) {
             return *index;
@@ -55,10 +79,35 @@ impl Routes {
         self.topics.push(Route {
             source,
             target,
-            target_max_message_bytes: max_message_bytes,
+            source_traits,
+            target_traits,
+            is_gone: false,
             partitions: vec![],
         });
         index
+    }
+
+    /// Numbers of the partitions of a source topic.
+    pub(crate) fn numbers(&self, source: &str) -> Vec<u32> {
+        let route = self.topics.iter().find(|route| !route.is_gone && &*route.source.name == source);
+        route.map_or_else(Vec::new, |route| route.partitions.iter().flatten().copied().collect())
+    }
+
+    /// Takes a topic out, by its source name.
+    pub(crate) fn remove(&mut self, source: &str) {
+        let route = self.topics.iter_mut().find(|route| !route.is_gone && &*route.source.name == source);
+        if let Some(route) = route {
+            route.is_gone = true;
+            self.by_target_name.remove(&route.target.name);
+            self.by_target_id.remove(&route.target.id);
+        }
+    }
+
+    /// The source topic has become another of the same name.
+    pub(crate) fn source_is_now(&mut self, index: usize, id: TopicId) {
+        if let Some(route) = self.topics.get_mut(index) {
+            route.source.id = id;
+        }
     }
 
     /// Numbers a partition; `false` if it has a number already.
@@ -90,13 +139,13 @@ impl Routes {
 
     /// Topics can only be fetched by id where every topic has one.
     pub(crate) fn fetch_version(&self, offered: i16) -> i16 {
-        let all_have_ids = self.topics.iter().all(|route| route.source.id != TopicId::ZERO);
+        let all_have_ids = self.topics.iter().all(|route| route.is_gone || route.source.id != TopicId::ZERO);
         if fetch::uses_topic_ids(offered) && !all_have_ids { 12 } else { offered }
     }
 
     /// Topics can only be produced to by id where every topic has one.
     pub(crate) fn produce_version(&self, offered: i16) -> i16 {
-        let all_have_ids = self.topics.iter().all(|route| route.target.id != TopicId::ZERO);
+        let all_have_ids = self.topics.iter().all(|route| route.is_gone || route.target.id != TopicId::ZERO);
         if produce::uses_topic_ids(offered) && !all_have_ids { 12 } else { offered }
     }
 }
@@ -117,6 +166,7 @@ impl FlowTask {
             payload: inspected.batch.payload(),
             header: inspected.batch.header,
             source_offset: inspected.batch.header.base_offset,
+            stretches: None,
             source_next: inspected.next_offset,
             leader_epoch: inspected.batch.header.partition_leader_epoch,
             is_repacked: false,

@@ -3,8 +3,9 @@
 
 use crate::broker::{LaneKey, Link, TargetLane};
 use crate::error::{Side, StopReason};
-use crate::partition::Resume;
-use crate::partition::{Failure, Goal, Partition, ResumeAnswer, State};
+use crate::flow::accident::Ending;
+use crate::partition::{Failure, Goal, Ground, Partition, Resume, ResumeAnswer, State};
+use crate::positions::Position;
 use crate::task::FlowTask;
 use crate::task::timers::Timer;
 use std::sync::Arc;
@@ -112,7 +113,8 @@ impl FlowTask {
 
     fn conclude(&mut self, number: u32, now: Instant) {
         let Some(partition) = self.partition(number) else { return };
-        if partition.answered < partition.in_flight {
+        // Markers on their way must have arrived before the log's end is looked at.
+        if partition.answered < partition.in_flight || partition.is_filling {
             return;
         }
         let State::Settling(failure) = &partition.state else { return };
@@ -124,6 +126,7 @@ impl FlowTask {
                 partition.rewind();
                 let until = now + partition.backoff.pause();
                 partition.state = State::Pausing(until);
+                self.to_fill.remove(&number);
                 self.timers.set(until, Timer::Partition(number));
             }
         }
@@ -138,16 +141,7 @@ impl FlowTask {
                 continue;
             }
             match answer {
-                ResumeAnswer::Holds(records) => {
-                    if records > 0 {
-                        tracing::info!(
-                            records,
-                            "{}: the target holds records not noted yet",
-                            self.name(number)
-                        );
-                    }
-                    self.copy(number, records);
-                }
+                ResumeAnswer::Ground(ground) => self.stand_on(number, ground),
                 ResumeAnswer::Later(code) => {
                     tracing::debug!(number, ?code, "the target cannot say yet what it holds");
                     partition.target.leader = None;
@@ -159,10 +153,40 @@ impl FlowTask {
         }
     }
 
+    /// Copying goes on from where the target stands.
+    fn stand_on(&mut self, number: u32, ground: Ground) {
+        let name = self.name(number);
+        let Some(partition) = self.partition(number) else { return };
+        partition.ground = Some(ground);
+        partition.ground_from = partition.settled;
+        if partition.is_before_first() {
+            return self.lead(number, ground);
+        }
+        if partition.is_preserved() {
+            let moved = ground.end - partition.settled.target_offset;
+            if moved > 0 {
+                tracing::info!(offsets = moved, "{name}: the target holds more than was noted");
+                partition.settled.leader_epoch = -1;
+            }
+            partition.settled.source_offset = ground.end;
+            partition.settled.target_offset = ground.end;
+            partition.settled.sequence = ground.sequence;
+            partition.reset_cursor();
+            partition.begin_at_landmark(ground.landmark);
+            self.note_progress(number);
+        } else {
+            if ground.held > 0 {
+                tracing::info!(records = ground.held, "{name}: the target holds records not noted yet");
+            }
+            partition.cursor.records_to_pass = ground.held;
+            partition.cursor.landmark = ground.landmark;
+        }
+        self.copy(number);
+    }
+
     /// Copying begins, or goes on.
-    pub(crate) fn copy(&mut self, number: u32, records_to_pass: i64) {
+    pub(crate) fn copy(&mut self, number: u32) {
         if let Some(partition) = self.partition(number) {
-            partition.cursor.records_to_pass = records_to_pass;
             partition.state = State::Copying;
         }
         // The way to the target is opened before the first record needs it.
@@ -179,15 +203,26 @@ impl FlowTask {
     /// Stops a partition that has read a batch which cannot go on, once all before it is settled.
     pub(crate) fn end_if_settled(&mut self, number: u32, now: Instant) {
         let Some(partition) = self.partition(number) else { return };
-        let is_done = partition.queue.is_empty() && !partition.is_repacking && partition.backlog.is_empty();
-        if let Some(reason) = partition.ending.clone().filter(|_| is_done) {
-            self.fail(number, Failure::Final(reason), now);
+        let is_done = partition.queue.is_empty()
+            && !partition.is_repacking
+            && !partition.is_filling
+            && partition.backlog.is_empty();
+        // Records of the target that were to be passed over and were not met.
+        let is_short = partition.cursor.records_to_pass > 0;
+        match partition.ending.clone().filter(|_| is_done && partition.state.is_copying()) {
+            None => {}
+            Some(Ending::Gap { .. }) if is_short => self.realign(number, now),
+            Some(Ending::Stop(reason)) => self.fail(number, Failure::Final(reason), now),
+            Some(Ending::Gap { to, why, source }) => self.leave_gap(number, to, why, source),
         }
     }
 
     /// The settled position has moved.
     pub(crate) fn note_progress(&mut self, number: u32) {
         self.checkpoint.note(number);
+        if let Some(partition) = self.partition(number) {
+            partition.follows_log_start = false;
+        }
         self.check_goal(number);
     }
 
@@ -212,7 +247,7 @@ impl Partition {
     fn misplaced(&self, found: i64) -> Option<StopReason> {
         let batch = self.queue.get(self.answered)?;
         let before: i64 = self.queue.iter().take(self.answered).map(|batch| i64::from(batch.records)).sum();
-        let expected = self.settled.target_offset? + before;
+        let expected = self.settled.target_offset + before;
         (found != expected).then_some(StopReason::UnexpectedOffset {
             offset: batch.source_offset,
             expected,
@@ -226,10 +261,15 @@ impl Partition {
         self.queued_bytes -= batch.bytes();
         self.target.has_accepted = true;
         self.backoff.reset();
-        self.settled.source_offset = batch.source_next;
-        self.settled.leader_epoch = batch.leader_epoch;
-        self.settled.sequence = batch.next_sequence;
-        self.settled.target_offset = Some(base_offset + i64::from(batch.records));
+        let target_offset = base_offset + i64::from(batch.records);
+        let is_preserved = self.is_preserved();
+        let source_offset = if is_preserved { target_offset } else { batch.source_next };
+        let (sequence, leader_epoch) = (batch.next_sequence, batch.leader_epoch);
+        self.settled = Position { source_offset, target_offset, sequence, leader_epoch };
+        if !is_preserved {
+            self.note_in_map(batch.source_offset, batch.stretches.as_deref(), base_offset, batch.records);
+            self.map.pass(source_offset);
+        }
         self.count(batch.records, batch.bytes(), batch.is_repacked);
     }
 

@@ -1,21 +1,26 @@
 //! A partition on its way from source to target: where it is, what is queued, what is under way.
 
+mod align;
+mod cursor;
 mod resume;
+mod side;
 mod state;
 
-pub(crate) use resume::{Resume, ResumeAnswer, look_at_target};
+pub(crate) use align::{Align, Aligned, Misaligned, align};
+pub(crate) use cursor::{Cursor, Landmark};
+pub(crate) use resume::{Ground, Producers, Resume, ResumeAnswer, look_at_target};
+pub(crate) use side::{Leader, SourceSide, TargetSide};
 pub(crate) use state::{Failure, State};
 
-use crate::broker::LaneKey;
 use crate::config::FlowConfig;
 use crate::error::StopReason;
+use crate::flow::accident::Ending;
 use crate::flow::inspect::InspectedBatch;
-use crate::flow::patch::PatchedBatch;
-use crate::positions::Position;
+use crate::flow::patch::{PatchedBatch, RoutedBatch};
+use crate::positions::{Gap, OffsetMap, OffsetsHeld, PartitionChange, Position, Summary};
 use crate::prepare::PreparedPartition;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::time::Instant;
 use verbatim_wire::cluster::Backoff;
 
 /// Batches of a partition that may be under way at once: what brokers remember of a producer
@@ -33,10 +38,31 @@ pub(crate) struct Partition {
     pub(crate) generation: u32,
     pub(crate) source: SourceSide,
     pub(crate) target: TargetSide,
-    /// Up to where the source is known to be on the target.
+    /// Up to where the source is known to be on the target. With preserved offsets both offsets are the end of the target's
+    /// log, except before the first record, when the source offset is that record's.
     pub(crate) settled: Position,
+    pub(crate) offsets: OffsetsHeld,
+    /// Why offsets are not preserved although they might be.
+    pub(crate) translated_because: Option<Arc<str>>,
+    /// Where translated records are.
+    pub(crate) map: OffsetMap,
+    /// Target offset from where on the map is valid.
+    pub(crate) map_from: i64,
+    /// What is missing, by the policy to go on.
+    pub(crate) gaps: Vec<Gap>,
+    /// How many of those are stored.
+    pub(crate) stored_gaps: usize,
+    /// Nothing of it had been copied when the flow first saw it, and it starts where the log does.
+    pub(crate) follows_log_start: bool,
+    /// With preserved offsets: where to read from, if that is beyond the end of the target's log.
+    pub(crate) read_from: i64,
+    /// Where the target stood when it was looked at last, and what was settled then.
+    pub(crate) ground: Option<Ground>,
+    pub(crate) ground_from: Position,
     /// Up to where the source has been read.
     pub(crate) cursor: Cursor,
+    /// Read, found to be on the target already, and waiting for the last of these to be compared.
+    pub(crate) passing: Vec<RoutedBatch>,
     /// Patched batches in order; the first `in_flight` are under way.
     pub(crate) queue: VecDeque<PatchedBatch>,
     pub(crate) in_flight: usize,
@@ -46,69 +72,21 @@ pub(crate) struct Partition {
     /// Read, and waiting for batches before them to be repacked.
     pub(crate) backlog: VecDeque<InspectedBatch>,
     pub(crate) is_repacking: bool,
-    /// A batch that cannot go on has been read: stop once everything before it is settled.
-    pub(crate) ending: Option<Arc<StopReason>>,
+    /// A gap is being filled: nothing else may go under way.
+    pub(crate) is_filling: bool,
+    /// Number of the claim under which this partition's gaps were filled last: older instances are fenced.
+    pub(crate) fenced_with: Option<i64>,
+    /// A batch that cannot go on has been read, or the log has changed: once everything before it is settled,
+    /// stop or leave a gap.
+    pub(crate) ending: Option<Ending>,
     /// Source offset of a batch whose checksum was wrong once. It is fetched again: damage on the way heals,
     /// damage on the source's disk does not.
     pub(crate) suspect: Option<i64>,
     pub(crate) backoff: Backoff,
     pub(crate) goal: Goal,
     pub(crate) counters: Counters,
-}
-
-/// What is read next and which sequence number it gets.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cursor {
-    /// Source offset to fetch from.
-    pub(crate) offset: i64,
-    /// Leader epoch of the last batch read, −1 for none.
-    pub(crate) last_fetched_epoch: i32,
-    /// Sequence number of the next record forwarded.
-    pub(crate) sequence: i32,
-    /// Records that the target has already and that are passed over.
-    pub(crate) records_to_pass: i64,
-}
-
-impl Cursor {
-    fn at(settled: &Position) -> Self {
-        Self {
-            offset: settled.source_offset,
-            last_fetched_epoch: settled.leader_epoch,
-            sequence: settled.sequence,
-            records_to_pass: 0,
-        }
-    }
-}
-
-/// The source's side of a partition.
-#[derive(Debug)]
-pub(crate) struct SourceSide {
-    /// Broker id and epoch of the leader, where known.
-    pub(crate) leader: Option<(i32, i32)>,
-    /// Broker whose fetch session the partition is in.
-    pub(crate) fetched_from: Option<i32>,
-    /// Answers to earlier requests of that broker are stale.
-    pub(crate) valid_from_request: u64,
-    /// Taken out of its session until the queue is shorter.
-    pub(crate) is_paused: bool,
-    /// End of what can be read now: last stable offset or high watermark.
-    pub(crate) end_offset: Option<i64>,
-    pub(crate) log_start: i64,
-    pub(crate) missing_since: Option<Instant>,
-}
-
-/// The target's side of a partition.
-#[derive(Debug)]
-pub(crate) struct TargetSide {
-    /// Broker id of the leader, where known.
-    pub(crate) leader: Option<i32>,
-    /// The broker has accepted a batch of this life on this connection: until then batches go one at a time, because a broker
-    /// that does not know a producer accepts any sequence number, also that of a second batch whose first
-    /// was refused.
-    pub(crate) has_accepted: bool,
-    /// The lane in whose turn list it is.
-    pub(crate) ready_on: Option<LaneKey>,
-    pub(crate) missing_since: Option<Instant>,
+    /// Taken out of the flow.
+    pub(crate) is_forgotten: bool,
 }
 
 /// Whether the partition has come to where the source ended when the flow first looked.
@@ -134,58 +112,104 @@ pub struct Counters {
     pub aborted_batches: u64,
     /// Commit and abort markers, and batches emptied by compaction, left out.
     pub empty_batches: u64,
+    /// Offsets filled on the target because the source has no record there.
+    pub filled_offsets: u64,
 }
 
 impl Partition {
-    pub(crate) fn new(topic: usize, prepared: &PreparedPartition, config: &FlowConfig, number: u32) -> Self {
-        let PreparedPartition { partition, source_leader, target_leader, position, is_untouched: _ } =
-            *prepared;
-        Self {
+    pub(crate) fn new(topic: usize, prepared: PreparedPartition, config: &FlowConfig, number: u32) -> Self {
+        let PreparedPartition {
+            partition,
+            source_leader,
+            target_leader,
+            stored,
+            translated_because,
+            follows_log_start,
+            ..
+        } = prepared;
+        let Summary { position, offsets, map_from, .. } = stored.summary;
+        let stored_gaps = stored.gaps.len();
+        let mut partition = Self {
             topic,
             partition,
             state: State::Locating,
             generation: 0,
-            source: SourceSide {
-                leader: source_leader,
-                fetched_from: None,
-                valid_from_request: 0,
-                is_paused: false,
-                end_offset: None,
-                log_start: -1,
-                missing_since: None,
-            },
-            target: TargetSide {
-                leader: target_leader,
-                has_accepted: false,
-                ready_on: None,
-                missing_since: None,
-            },
+            source: SourceSide::new(source_leader),
+            target: TargetSide::new(target_leader),
             settled: position,
+            offsets,
+            translated_because,
+            map: stored.map,
+            map_from,
+            gaps: stored.gaps,
+            stored_gaps,
+            follows_log_start,
+            read_from: 0,
+            ground: None,
+            ground_from: position,
             cursor: Cursor::at(&position),
+            passing: Vec::new(),
             queue: VecDeque::new(),
             in_flight: 0,
             answered: 0,
             queued_bytes: 0,
             backlog: VecDeque::new(),
             is_repacking: false,
+            is_filling: false,
+            fenced_with: None,
             ending: None,
             suspect: None,
             backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(number) + 11),
             goal: Goal::Unknown,
             counters: Counters::default(),
-        }
+            is_forgotten: false,
+        };
+        partition.reset_cursor();
+        partition
+    }
+
+    pub(crate) fn is_preserved(&self) -> bool {
+        self.offsets == OffsetsHeld::Preserved
+    }
+
+    /// Whether the offsets before its first record have yet to be filled.
+    pub(crate) fn is_before_first(&self) -> bool {
+        self.is_preserved() && self.settled.source_offset > self.settled.target_offset
     }
 
     /// Back to what is settled: forgets everything read ahead. Batches under way must have been answered.
     pub(crate) fn rewind(&mut self) {
         self.generation = self.generation.wrapping_add(1);
+        self.passing.clear();
         self.queue.clear();
         self.backlog.clear();
         self.queued_bytes = 0;
         self.is_repacking = false;
+        self.is_filling = false;
         self.ending = None;
         self.target.has_accepted = false;
+        self.reset_cursor();
+    }
+
+    pub(crate) fn reset_cursor(&mut self) {
         self.cursor = Cursor::at(&self.settled);
+        if self.is_preserved() {
+            self.cursor.read_from(self.read_from.max(self.settled.source_offset));
+        }
+    }
+
+    /// Target offset after the map's last run.
+    pub(crate) fn map_to(&self) -> i64 {
+        self.map.last().map_or(self.map.start().1, |run| run.target_end())
+    }
+
+    /// With preserved offsets: begins one record early, to see that the source is what the target ends with.
+    pub(crate) fn begin_at_landmark(&mut self, landmark: Option<Landmark>) {
+        self.cursor.landmark = landmark;
+        if landmark.is_some() && self.is_preserved() && self.cursor.offset > 0 {
+            self.cursor.offset -= 1;
+            self.cursor.last_fetched_epoch = -1;
+        }
     }
 
     /// What a wrong checksum at source offset `offset` means: one more try, or the end.
@@ -197,30 +221,66 @@ impl Partition {
         }
     }
 
-    /// Batches patched and not under way.
-    pub(crate) fn unsent(&self) -> usize {
-        self.queue.len() - self.in_flight
+    /// The next batch to go under way, if one may. Batches that only the holder of the claim may send wait for
+    /// it.
+    pub(crate) fn next_to_send(&self, has_claim: bool) -> Option<&PatchedBatch> {
+        let limit = if self.target.has_accepted { MAX_IN_FLIGHT } else { 1 };
+        if !self.state.is_copying() || self.is_filling || self.in_flight >= limit {
+            return None;
+        }
+        self.queue.get(self.in_flight).filter(|next| next.fill_before == 0 && (has_claim || !next.is_old))
     }
 
-    /// Whether another batch may go under way.
-    pub(crate) fn may_send(&self) -> bool {
-        let limit = if self.target.has_accepted { MAX_IN_FLIGHT } else { 1 };
-        self.state.is_copying() && self.unsent() > 0 && self.in_flight < limit
+    /// Whether the next batch waits for the claim.
+    pub(crate) fn waits_for_claim(&self) -> bool {
+        self.state.is_copying() && self.queue.get(self.in_flight).is_some_and(|next| next.is_old)
+    }
+
+    /// How many offsets of the target have to be filled now, because the source has no record there.
+    pub(crate) fn to_fill(&self) -> i64 {
+        if !self.is_preserved() || !self.state.is_copying() || self.is_filling || self.in_flight > 0 {
+            return 0;
+        }
+        match self.queue.front() {
+            Some(next) => next.fill_before,
+            None if self.is_repacking || !self.backlog.is_empty() => 0,
+            None => (self.cursor.passed - self.settled.target_offset).max(0),
+        }
     }
 
     /// Something of the source was passed over and needs no settling of its own.
     pub(crate) fn pass_to(&mut self, next_offset: i64, leader_epoch: i32) {
+        self.cursor.passed = self.cursor.passed.max(next_offset);
+        self.cursor.passed_epoch = leader_epoch;
+        if self.is_preserved() {
+            return; // The target's end is the position; it moves when the gap has been filled.
+        }
         if let Some(last) = self.queue.back_mut() {
+            last.source_next = next_offset;
+            last.leader_epoch = leader_epoch;
+        } else if let Some(last) = self.passing.last_mut() {
             last.source_next = next_offset;
             last.leader_epoch = leader_epoch;
         } else {
             self.settled.source_offset = next_offset;
             self.settled.leader_epoch = leader_epoch;
+            self.map.pass(next_offset);
         }
     }
 
     /// Records behind the source's end; `None` while that is not known.
     pub(crate) fn lag(&self) -> Option<i64> {
         self.source.end_offset.map(|end| (end - self.settled.source_offset).max(0))
+    }
+
+    /// What has to be stored since this was asked last.
+    pub(crate) fn take_change(&mut self, mut change: PartitionChange) -> PartitionChange {
+        if !self.is_preserved() {
+            self.map.forget_below(self.source.log_start);
+            change.chunks = self.map.take_changes();
+        }
+        change.gaps = self.gaps.get(self.stored_gaps..).unwrap_or_default().to_vec();
+        self.stored_gaps = self.gaps.len();
+        change
     }
 }

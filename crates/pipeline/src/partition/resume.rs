@@ -1,19 +1,26 @@
 //! Before a partition goes on: what does the target already hold of it?
 //!
-//! The producer id outlives the process and sequence number k is the k-th record forwarded, so the target
-//! leader's producer state says how far an earlier life got beyond what it noted, record by record
-//! (`DescribeProducers`, KIP-664). Records found there are passed over, not sent again. What the leader has
-//! is believed only once it is replicated: the high watermark has to cover it.
+//! The producer id outlives the process and sequence numbers count the records written, so the target leader's
+//! producer state says how far an earlier life, or another instance, got beyond what was noted, record by record
+//! (`DescribeProducers`, KIP-664). The end of the leader's log is asked for before and after: what lies between has
+//! been written meanwhile. Nothing is believed before the high watermark covers it.
 //!
 //! Where the leader cannot tell (before Kafka 2.8, or the producer's state has expired with the age of the
-//! records), the log itself speaks, provided the target offset is known: the headers of the batches from
-//! there on name their producer and sequence numbers, so what is ours is told from what is not.
+//! records), the log itself speaks: the headers of the batches from the noted end on name their producer and
+//! sequence numbers, so what is ours is told from what is not.
+//!
+//! What was found beyond the position is compared with the source later, when the walk through it comes to the
+//! last batch of the target, the [`Landmark`].
 
+use super::Landmark;
 use crate::error::StopReason;
+use crate::positions::{OffsetsHeld, Position};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, ErrorClass, OffsetAt, PartitionOffset};
 use verbatim_wire::fetch::TopicIdentity;
+use verbatim_wire::records::BatchHeader;
 use verbatim_wire::records::patch::sequence_after;
 
 /// A partition about to go on.
@@ -24,21 +31,42 @@ pub(crate) struct Resume {
     /// Topic on the target.
     pub(crate) topic: TopicIdentity,
     pub(crate) partition: i32,
-    /// Sequence number of the next record to be settled.
-    pub(crate) sequence: i32,
-    /// Where the target's log ended with that record still missing, if known.
-    pub(crate) target_offset: Option<i64>,
+    /// Leader epoch on the target.
+    pub(crate) leader_epoch: i32,
+    pub(crate) settled: Position,
+    pub(crate) offsets: OffsetsHeld,
+}
+
+/// The producer ids of a flow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Producers {
+    /// Id and epoch that records are written with.
+    pub(crate) records: (i64, i16),
+    /// Id and epoch that gaps are filled with.
+    pub(crate) markers: (i64, i16),
 }
 
 /// What the target holds.
 #[derive(Debug)]
 pub(crate) enum ResumeAnswer {
-    /// This many records after the settled position are there.
-    Holds(i64),
+    Ground(Ground),
     /// Ask again later.
     Later(Option<BrokerError>),
     /// Never.
     Stop(StopReason),
+}
+
+/// Where the target stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ground {
+    /// End of its log.
+    pub(crate) end: i64,
+    /// With translated offsets: records beyond the settled position that are there.
+    pub(crate) held: i64,
+    /// Sequence number that the record at `end` will get.
+    pub(crate) sequence: i32,
+    /// The last batch, where the source has to be compared with it.
+    pub(crate) landmark: Option<Landmark>,
 }
 
 /// How long to wait between looks at a high watermark that has not reached the log's end yet.
@@ -50,10 +78,11 @@ const REPLICATION_LOOKS: usize = 250;
 pub(crate) async fn look_at_target(
     target: &Cluster,
     leader: i32,
-    producer_id: i64,
+    producers: Producers,
     partitions: Vec<Resume>,
 ) -> Vec<(Resume, ResumeAnswer)> {
-    match look(target, leader, producer_id, &partitions).await {
+    let look = Look { target, leader, producers };
+    match look.at(&partitions).await {
         Ok(mut answers) => {
             let answer = |resume: Resume| {
                 let answer = answers.remove(&resume.number).unwrap_or(ResumeAnswer::Later(None));
@@ -68,118 +97,249 @@ pub(crate) async fn look_at_target(
     }
 }
 
-async fn look(
-    target: &Cluster,
+struct Look<'a> {
+    target: &'a Cluster,
     leader: i32,
-    producer_id: i64,
-    partitions: &[Resume],
-) -> Result<HashMap<u32, ResumeAnswer>, ClusterError> {
-    let keys: Vec<_> = partitions.iter().map(|p| (p.topic.name.clone(), p.partition)).collect();
-    let described = target.describe_producers(leader, &keys).await?;
-    let mut sequences: HashMap<(&str, i32), Result<Option<i32>, BrokerError>> = HashMap::new();
-    for found in described.iter().flatten() {
-        let ours = found.producers.iter().find(|producer| producer.producer_id == producer_id);
-        let last = ours.map(|producer| producer.last_sequence).filter(|sequence| *sequence >= 0);
-        let outcome = if found.error == BrokerError::NONE { Ok(last) } else { Err(found.error) };
-        sequences.insert((&found.topic, found.partition), outcome);
-    }
+    producers: Producers,
+}
 
-    let mut answers = HashMap::new();
-    let mut to_cover = Vec::new();
-    for resume in partitions {
-        let answer = match (sequences.get(&(&*resume.topic.name, resume.partition)), resume.target_offset) {
-            (Some(Err(error)), _) => ResumeAnswer::Later(Some(*error)),
-            (Some(Ok(Some(last))), _) => match records_beyond(resume.sequence, *last) {
-                None => ResumeAnswer::Stop(StopReason::TargetLost {
-                    expected: resume.sequence.wrapping_sub(1),
-                    found: *last,
-                }),
-                Some(0) => ResumeAnswer::Holds(0),
-                Some(held) => {
-                    to_cover.push((resume, held));
-                    continue;
+/// What one partition's producer state and log ends say.
+enum Verdict {
+    Answer(ResumeAnswer),
+    /// This, once it is replicated.
+    Ground(Ground),
+    /// The log has to be read.
+    Read,
+}
+
+type PerPartition<T> = HashMap<(Arc<str>, i32), T>;
+
+impl Look<'_> {
+    async fn at(&self, partitions: &[Resume]) -> Result<HashMap<u32, ResumeAnswer>, ClusterError> {
+        let before = self.ends(partitions).await?;
+        let sequences = self.sequences(partitions).await?;
+        let after = self.ends(partitions).await?;
+        let mut answers = HashMap::new();
+        let mut grounds = Vec::new();
+        for resume in partitions {
+            let key = (resume.topic.name.clone(), resume.partition);
+            let (Some(before), Some(after)) = (before.get(&key), after.get(&key)) else { continue };
+            let last = sequences.get(&key).copied().unwrap_or(Ok(None));
+            let verdict = match (*before, *after, last) {
+                (Err(code), _, _) | (_, Err(code), _) | (_, _, Err(code)) => {
+                    Verdict::Answer(ResumeAnswer::Later(Some(code)))
                 }
-            },
-            (Some(Ok(None)) | None, Some(offset)) => {
-                held_in_log(target, leader, producer_id, resume, offset).await?
+                (Ok(before), Ok(after), Ok(last)) => judge(resume, before, after, last),
+            };
+            match verdict {
+                Verdict::Answer(answer) => drop(answers.insert(resume.number, answer)),
+                Verdict::Ground(ground) => grounds.push((resume, ground)),
+                Verdict::Read => match self.read(resume).await? {
+                    Ok(ground) => grounds.push((resume, ground)),
+                    Err(answer) => drop(answers.insert(resume.number, answer)),
+                },
             }
-            (Some(Ok(None)) | None, None) => ResumeAnswer::Holds(0),
-        };
-        answers.insert(resume.number, answer);
+        }
+        let grounds = self.cover(grounds, &mut answers).await?;
+        self.find_landmarks(grounds, &mut answers).await?;
+        Ok(answers)
     }
-    cover(target, leader, to_cover, &mut answers).await?;
-    Ok(answers)
-}
 
-/// Reads the log from where it ended with the next record still missing: what is there, and is it ours?
-async fn held_in_log(
-    target: &Cluster,
-    leader: i32,
-    producer_id: i64,
-    resume: &Resume,
-    from: i64,
-) -> Result<ResumeAnswer, ClusterError> {
-    let mut sequence = resume.sequence;
-    let mut held = 0;
-    let mut foreign = None;
-    let read = target.read_log(leader, &resume.topic, resume.partition, from, |batch| {
-        let header = batch.header;
-        if header.last_offset() < from {
-            return true;
-        }
-        let is_ours = header.producer_id == producer_id && header.base_sequence == sequence;
-        if is_ours {
-            held += i64::from(header.records_count);
-            sequence = sequence_after(sequence, header.records_count);
-        } else {
-            foreign = Some(header.base_offset);
-        }
-        is_ours
-    });
-    match read.await {
-        Ok(()) => {}
-        Err(error) if error.broker_error().is_some_and(|code| code.class() == ErrorClass::OutOfRange) => {
-            return Ok(ResumeAnswer::Stop(StopReason::TargetShorter { expected: from }));
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(match foreign {
-        Some(offset) => ResumeAnswer::Stop(StopReason::ForeignRecords { offset }),
-        None => ResumeAnswer::Holds(held),
-    })
-}
-
-/// Waits until what the leader holds is replicated.
-async fn cover(
-    target: &Cluster,
-    leader: i32,
-    mut waiting: Vec<(&Resume, i64)>,
-    answers: &mut HashMap<u32, ResumeAnswer>,
-) -> Result<(), ClusterError> {
-    for look in 0..REPLICATION_LOOKS {
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        if look > 0 {
-            tokio::time::sleep(REPLICATION_PAUSE).await;
-        }
+    /// Ends of the leader's logs, replicated or not.
+    async fn ends(
+        &self,
+        partitions: &[Resume],
+    ) -> Result<PerPartition<Result<i64, BrokerError>>, ClusterError> {
         let keys: Vec<_> =
-            waiting.iter().map(|(resume, _)| (resume.topic.name.clone(), resume.partition)).collect();
-        let ends = target.list_offsets(leader, &keys, OffsetAt::Latest).await?;
-        waiting.retain(|(resume, held)| {
-            let is_end =
-                |end: &&PartitionOffset| end.topic == resume.topic.name && end.partition == resume.partition;
-            let answer = match (ends.iter().find(is_end), resume.target_offset) {
-                (None, _) => ResumeAnswer::Later(None),
-                (Some(end), _) if end.error != BrokerError::NONE => ResumeAnswer::Later(Some(end.error)),
-                (Some(end), Some(offset)) if end.offset < offset + held => return true,
-                (Some(_), _) => ResumeAnswer::Holds(*held),
+            partitions.iter().map(|p| (p.topic.name.clone(), p.partition, p.leader_epoch)).collect();
+        let ends = self.target.log_ends(self.leader, &keys).await?;
+        let found = |end: PartitionOffset| {
+            let offset = if end.error == BrokerError::NONE { Ok(end.offset) } else { Err(end.error) };
+            ((end.topic, end.partition), offset)
+        };
+        Ok(ends.into_iter().map(found).collect())
+    }
+
+    /// Last sequence numbers of our producer, where the leader remembers it.
+    async fn sequences(
+        &self,
+        partitions: &[Resume],
+    ) -> Result<PerPartition<Result<Option<i32>, BrokerError>>, ClusterError> {
+        let keys: Vec<_> = partitions.iter().map(|p| (p.topic.name.clone(), p.partition)).collect();
+        let described = self.target.describe_producers(self.leader, &keys).await?;
+        let mut sequences = HashMap::new();
+        for found in described.into_iter().flatten() {
+            let ours = found.producers.iter().find(|p| p.producer_id == self.producers.records.0);
+            let last = ours.map(|producer| producer.last_sequence).filter(|sequence| *sequence >= 0);
+            let outcome = if found.error == BrokerError::NONE { Ok(last) } else { Err(found.error) };
+            sequences.insert((found.topic, found.partition), outcome);
+        }
+        Ok(sequences)
+    }
+
+    /// Reads the log from the settled end on: what is there, and is it ours?
+    async fn read(&self, resume: &Resume) -> Result<Result<Ground, ResumeAnswer>, ClusterError> {
+        let from = resume.settled.target_offset;
+        let is_preserved = resume.offsets == OffsetsHeld::Preserved;
+        let Producers { records: (records, _), markers: (markers, _) } = self.producers;
+        let mut ground = Ground { end: from, held: 0, sequence: resume.settled.sequence, landmark: None };
+        let mut foreign = None;
+        let read = self.target.read_log(self.leader, &resume.topic, resume.partition, from, |batch| {
+            let header = batch.header;
+            if header.last_offset() < from {
+                return true;
+            }
+            let is_filling = is_preserved && header.attributes.is_control() && header.producer_id == markers;
+            // With preserved offsets the state may have been lost before, and the numbers begun anew.
+            let is_next = is_preserved || header.base_sequence == ground.sequence;
+            if header.producer_id == records && is_next {
+                ground.held += i64::from(header.records_count);
+                ground.sequence = sequence_after(header.base_sequence, header.records_count);
+            } else if !is_filling {
+                foreign = Some(header.base_offset);
+                return false;
+            }
+            ground.end = header.next_offset();
+            ground.landmark = Some(Landmark(header));
+            true
+        });
+        match read.await {
+            Ok(()) => {}
+            Err(error) if error.broker_error().is_some_and(|code| code.class() == ErrorClass::OutOfRange) => {
+                return Ok(Err(ResumeAnswer::Stop(StopReason::TargetShorter {
+                    expected: from,
+                    found: None,
+                })));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(match foreign {
+            Some(offset) => Err(ResumeAnswer::Stop(StopReason::ForeignRecords { offset })),
+            None => Ok(ground),
+        })
+    }
+
+    /// Waits until what the leader holds is replicated; hands back what is.
+    async fn cover<'a>(
+        &self,
+        mut waiting: Vec<(&'a Resume, Ground)>,
+        answers: &mut HashMap<u32, ResumeAnswer>,
+    ) -> Result<Vec<(&'a Resume, Ground)>, ClusterError> {
+        let mut covered = Vec::new();
+        for look in 0..REPLICATION_LOOKS {
+            if waiting.is_empty() {
+                break;
+            }
+            if look > 0 {
+                tokio::time::sleep(REPLICATION_PAUSE).await;
+            }
+            let keys: Vec<_> =
+                waiting.iter().map(|(resume, _)| (resume.topic.name.clone(), resume.partition)).collect();
+            let ends = self.target.list_offsets(self.leader, &keys, OffsetAt::Latest).await?;
+            let ends: PerPartition<_> =
+                ends.into_iter().map(|e| ((e.topic.clone(), e.partition), e)).collect();
+            waiting.retain(|(resume, ground)| {
+                match ends.get(&(resume.topic.name.clone(), resume.partition)) {
+                    None => drop(answers.insert(resume.number, ResumeAnswer::Later(None))),
+                    Some(end) if end.error != BrokerError::NONE => {
+                        answers.insert(resume.number, ResumeAnswer::Later(Some(end.error)));
+                    }
+                    Some(end) if end.offset < ground.end => return true,
+                    Some(_) => covered.push((*resume, *ground)),
+                }
+                false
+            });
+        }
+        Ok(covered)
+    }
+
+    /// Reads the last batches where the source has to be compared with them.
+    async fn find_landmarks(
+        &self,
+        grounds: Vec<(&Resume, Ground)>,
+        answers: &mut HashMap<u32, ResumeAnswer>,
+    ) -> Result<(), ClusterError> {
+        let is_wanted = |resume: &Resume, ground: &Ground| {
+            let settled = &resume.settled;
+            ground.landmark.is_none()
+                && match resume.offsets {
+                    OffsetsHeld::Translated => ground.held > 0,
+                    // Without the leader epoch of the last batch a cut of the source would not be seen.
+                    OffsetsHeld::Preserved => {
+                        ground.end > 0
+                            && ground.end >= settled.source_offset
+                            && (ground.end != settled.target_offset || settled.leader_epoch < 0)
+                    }
+                }
+        };
+        let wanted: Vec<_> = grounds
+            .iter()
+            .filter(|(resume, ground)| is_wanted(resume, ground))
+            .map(|(resume, ground)| (resume.topic.clone(), resume.partition, ground.end))
+            .collect();
+        let mut found = HashMap::new();
+        if !wanted.is_empty() {
+            for last in self.target.read_last_batches(self.leader, &wanted).await? {
+                found.insert((last.topic, last.partition), last.batch);
+            }
+        }
+        for (resume, mut ground) in grounds {
+            let answer = match found.remove(&(resume.topic.name.clone(), resume.partition)) {
+                None | Some(Ok(None)) => ResumeAnswer::Ground(ground),
+                Some(Err(code)) => ResumeAnswer::Later(Some(code)),
+                Some(Ok(Some(batch))) => {
+                    let header = batch.header;
+                    if ground.end > resume.settled.target_offset && !self.is_ours(&header) {
+                        ResumeAnswer::Stop(StopReason::ForeignRecords { offset: header.base_offset })
+                    } else {
+                        ground.landmark = Some(Landmark(header));
+                        ResumeAnswer::Ground(ground)
+                    }
+                }
             };
             answers.insert(resume.number, answer);
-            false
-        });
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn is_ours(&self, header: &BatchHeader) -> bool {
+        let Producers { records, markers } = self.producers;
+        [records.0, markers.0].contains(&header.producer_id)
+    }
+}
+
+/// What the log's end before and after, and the last sequence number in between, mean.
+fn judge(resume: &Resume, before: i64, after: i64, last: Option<i32>) -> Verdict {
+    let settled = &resume.settled;
+    let expected = settled.target_offset;
+    let stop = |reason| Verdict::Answer(ResumeAnswer::Stop(reason));
+    if after < expected {
+        return stop(StopReason::TargetShorter { expected, found: Some(after) });
+    }
+    match (resume.offsets, last) {
+        (OffsetsHeld::Translated, Some(last)) => match records_beyond(settled.sequence, last) {
+            None => stop(StopReason::TargetLost { expected: settled.sequence.wrapping_sub(1), found: last }),
+            Some(held) => {
+                let end = expected + held;
+                if end < before {
+                    return stop(StopReason::ForeignRecords { offset: end });
+                }
+                if end > after {
+                    return stop(StopReason::TargetShorter { expected: end, found: Some(after) });
+                }
+                Verdict::Ground(Ground { end, held, sequence: sequence_after(last, 1), landmark: None })
+            }
+        },
+        // Somebody is writing there right now.
+        (OffsetsHeld::Preserved, _) if before != after => Verdict::Answer(ResumeAnswer::Later(None)),
+        (OffsetsHeld::Preserved, Some(last)) => {
+            Verdict::Ground(Ground { end: after, held: 0, sequence: sequence_after(last, 1), landmark: None })
+        }
+        (_, None) if before == expected => {
+            Verdict::Ground(Ground { end: before, held: 0, sequence: settled.sequence, landmark: None })
+        }
+        (_, None) => Verdict::Read,
+    }
 }
 
 /// Records between sequence number `next` (exclusive of those before it) and `last`; `None` when `last` is

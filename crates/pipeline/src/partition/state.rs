@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!              leaders known        target looked at
-//!   Locating ---------------> Resuming ------------> Copying
-//!      ^                          |                     | a batch failed, a connection ended
-//!      |                          | no answer           v
-//!      |    pause over            v                  Settling   (batches still under way are answered first)
+//!   Locating ---------------> Resuming ------------> Copying <---- Leading   (preserved offsets: what comes
+//!      ^                        | | |                   |             ^       before the first record is filled)
+//!      |              no answer | | +-------------------|-------------+
+//!      |                        | +-> Aligning          | a batch failed, a connection ended
+//!      |                        |       | new position  v
+//!      |    pause over          v       v            Settling   (batches still under way are answered first)
 //!      +---------------------- Pausing <----------------+
 //!
 //!   any of them --- cannot be mended by trying again ---> Stopped
@@ -25,6 +27,10 @@ pub(crate) enum State {
     Locating,
     /// Waits for the target's answer to "what do you hold of this producer?".
     Resuming,
+    /// With preserved offsets: fills what comes before the first record.
+    Leading,
+    /// The source is not what was counted on: looks for the place in it where the target ends.
+    Aligning,
     /// Fetches and produces.
     Copying,
     /// Waits for the answers under way, then pauses or stops.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use std::sync::Arc;
-use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, persist};
+use verbatim_wire::cluster::{Appended, BrokerError, Cluster, ClusterError, persist};
 use verbatim_wire::fetch::TopicIdentity;
 use verbatim_wire::records::Batch;
 
@@ -29,16 +29,16 @@ impl TopicLog {
     }
 
     /// Appends one batch, acknowledged by all in-sync replicas.
-    pub(super) async fn append(&self, batch: &Bytes) -> Result<(), ClusterError> {
+    pub(super) async fn append(&self, batch: &Bytes) -> Result<Appended, ClusterError> {
         persist(async || {
             let (topic, leader) = self.located().await?;
-            self.cluster.append(leader, &topic, 0, batch).await.map(drop)
+            self.cluster.append(leader, &topic, 0, batch).await
         })
         .await
     }
 
-    /// All batches from the log's start to its end as of now.
-    pub(super) async fn read(&self) -> Result<Vec<Batch>, ClusterError> {
+    /// All batches from offset `from` to the log's end as of now; the first may begin below it.
+    pub(super) async fn read(&self, from: i64) -> Result<Vec<Batch>, ClusterError> {
         persist(async || {
             let (topic, leader) = self.located().await?;
             let mut batches = Vec::new();
@@ -46,7 +46,7 @@ impl TopicLog {
                 batches.push(batch);
                 true
             };
-            self.cluster.read_log(leader, &topic, 0, 0, collect).await?;
+            self.cluster.read_log(leader, &topic, 0, from, collect).await?;
             Ok(batches)
         })
         .await

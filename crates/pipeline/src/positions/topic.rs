@@ -1,8 +1,18 @@
 //! The real store: one compacted topic per flow on the target cluster, `verbatim.<flow>`.
 
+use super::entry::{self, Entry, Written};
+use super::lease::{Claim, Claimed, Holder, TRUST, TTL_MS};
 use super::log::TopicLog;
-use super::{Position, PositionError, PositionStore, StoredState, Storing, entry};
+use super::{
+    MapChunk, OffsetMap, PartitionChange, PositionError, PositionStore, ProducerRole, StoredPartition,
+    StoredState, Storing, Summary,
+};
 use crate::error::PartitionName;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, NewTopic};
 use verbatim_wire::records::Batch;
 use verbatim_wire::records::builder::{BatchBuilder, BatchOptions};
@@ -11,15 +21,30 @@ use verbatim_wire::records::record::{Headers, Records};
 
 /// Replicas of the state topic, where the cluster has as many brokers.
 const REPLICATION_FACTOR: usize = 3;
-/// Positions in one batch: far below any broker's message limit.
-const POSITIONS_PER_BATCH: usize = 2000;
+/// Bytes of keys and values in one batch: far below any broker's message limit.
+const BATCH_BYTES: usize = 200_000;
 /// Our own batches are small; anything that unpacks to more is not ours.
 const UNPACKED_LIMIT_BYTES: usize = 16 << 20;
+/// Time stamps of the broker put claims in time: one clock for all instances.
+const TIMESTAMP_TYPE: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
 
 /// Positions in a topic.
 #[derive(Debug)]
 pub struct TopicPositions {
     log: TopicLog,
+    lease: Mutex<Lease>,
+}
+
+/// This instance among the others.
+#[derive(Debug)]
+struct Lease {
+    /// Name of this instance: random.
+    owner: String,
+    holder: Holder,
+    /// Up to where the log has been read for claims.
+    read_to: i64,
+    /// Number of the claim that is ours, as long as it is renewed in time.
+    number: Option<i64>,
 }
 
 impl TopicPositions {
@@ -36,16 +61,20 @@ impl TopicPositions {
         if found == BrokerError::UNKNOWN_TOPIC_OR_PARTITION {
             target.create_topic(Self::state_topic(flow, metadata.brokers().len())).await.map_err(failed)?;
         }
-        Ok(Self { log: TopicLog { cluster: target, topic } })
+        let owner = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let lease = Lease { owner, holder: Holder::default(), read_to: 0, number: None };
+        Ok(Self { log: TopicLog { cluster: target, topic }, lease: Mutex::new(lease) })
     }
 
     /// The topic that keeps the state of flow `flow`, as created on a target of `brokers` brokers.
     pub fn state_topic(flow: &str, brokers: usize) -> NewTopic {
+        let (timestamp_type, append_time) = TIMESTAMP_TYPE;
+        let configs = [("cleanup.policy", "compact"), (timestamp_type, append_time)];
         NewTopic {
             name: format!("verbatim.{flow}").into(),
             partitions: 1,
             replication_factor: i16::try_from(brokers.clamp(1, REPLICATION_FACTOR)).unwrap_or(1),
-            configs: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
+            configs: configs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         }
     }
 
@@ -54,49 +83,108 @@ impl TopicPositions {
     }
 
     async fn read(&self) -> Result<StoredState, PositionError> {
-        let mut state = StoredState::default();
-        for batch in self.log.read().await.map_err(|error| self.failed(error))? {
-            self.apply(&mut state, &batch)?;
+        let mut lease = self.lease.lock().await;
+        let mut facts = Facts::default();
+        for batch in self.log.read(0).await.map_err(|error| self.failed(error))? {
+            let is_new = batch.header.base_offset >= lease.read_to;
+            lease.read_to = lease.read_to.max(batch.header.next_offset());
+            for entry in self.entries(&batch)? {
+                match entry {
+                    Entry::Lease { owner, ttl_ms } if is_new => {
+                        lease.holder.read(&owner, batch.header.max_timestamp, ttl_ms);
+                    }
+                    entry => facts.apply(entry),
+                }
+            }
         }
-        Ok(state)
+        Ok(facts.state())
     }
 
-    fn apply(&self, state: &mut StoredState, batch: &Batch) -> Result<(), PositionError> {
+    fn entries(&self, batch: &Batch) -> Result<Vec<Entry>, PositionError> {
         let header = &batch.header;
         if header.attributes.is_control() || header.records_count == 0 {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let unreadable =
             || PositionError::Batch { topic: self.log.topic.clone(), offset: header.base_offset };
         let codec = Codec::from_attributes(header.attributes).map_err(|_| unreadable())?;
         let payload =
             decompress_shared(codec, &batch.payload(), UNPACKED_LIMIT_BYTES).map_err(|_| unreadable())?;
+        let mut entries = Vec::new();
         for record in Records::new(payload, header.records_count) {
             let record = record.map_err(|_| unreadable())?;
             let key = record.key.unwrap_or_default();
             let key = String::from_utf8_lossy(&key);
             let value = record.value.map(|value| String::from_utf8_lossy(&value).into_owned());
-            entry::apply(state, &key, value.as_deref()).map_err(|source| PositionError::Entry {
+            let entry = entry::read(&key, value.as_deref()).map_err(|source| PositionError::Entry {
                 topic: self.log.topic.clone(),
                 offset: header.base_offset + i64::from(record.offset_delta),
                 source,
             })?;
+            entries.push(entry);
         }
-        Ok(())
+        Ok(entries)
     }
 
-    async fn write(&self, entries: Vec<(String, String)>) -> Result<(), PositionError> {
+    /// Appends in as few batches as their size allows; returns where the last one is, and the broker's time then.
+    async fn write(&self, entries: Vec<Written>) -> Result<(i64, i64), PositionError> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now_ms = i64::try_from(now.as_millis()).unwrap_or(-1);
-        for entries in entries.chunks(POSITIONS_PER_BATCH) {
+        let mut appended = (-1, -1);
+        let mut entries = entries.iter().peekable();
+        while entries.peek().is_some() {
             let mut builder = BatchBuilder::new(BatchOptions::default());
-            for (key, value) in entries {
+            let mut bytes = 0;
+            while let Some((key, value)) = entries.next_if(|_| bytes < BATCH_BYTES) {
+                let value = value.as_ref().map(String::as_bytes);
+                bytes += key.len() + value.map_or(0, <[u8]>::len);
                 builder
-                    .push(now_ms, Some(key.as_bytes()), Some(value.as_bytes()), &Headers::none())
+                    .push(now_ms, Some(key.as_bytes()), value, &Headers::none())
                     .map_err(|_| PositionError::Encode)?;
             }
             let batch = builder.finish().map_err(|_| PositionError::Encode)?;
-            self.log.append(&batch).await.map_err(|error| self.failed(error))?;
+            let done = self.log.append(&batch).await.map_err(|error| self.failed(error))?;
+            appended = (done.base_offset, done.log_append_time_ms);
+        }
+        Ok(appended)
+    }
+
+    async fn try_claim(&self) -> Result<Claimed, PositionError> {
+        let mut lease = self.lease.lock().await;
+        let sent = Instant::now();
+        let (offset, time_ms) = self.write(vec![entry::lease(&lease.owner, TTL_MS)]).await?;
+        if time_ms < 0 {
+            // The topic was made by others. Without the broker's time there is no order in time.
+            let (name, value) = TIMESTAMP_TYPE;
+            let set = [(name.to_owned(), value.to_owned())];
+            let altered = self.log.cluster.alter_topic_configs(&self.log.topic, &set, &[]).await;
+            altered.map_err(|error| self.failed(error))?;
+            return Ok(Claimed::Theirs(Duration::from_millis(500)));
+        }
+        for batch in self.log.read(lease.read_to).await.map_err(|error| self.failed(error))? {
+            if batch.header.base_offset < lease.read_to {
+                continue;
+            }
+            lease.read_to = batch.header.next_offset();
+            for entry in self.entries(&batch)? {
+                if let Entry::Lease { owner, ttl_ms } = entry {
+                    lease.holder.read(&owner, batch.header.max_timestamp, ttl_ms);
+                }
+            }
+        }
+        if !lease.holder.is(&lease.owner) {
+            lease.number = None;
+            let left = u64::try_from(lease.holder.left_ms(time_ms)).unwrap_or(0);
+            return Ok(Claimed::Theirs(Duration::from_millis(left.max(1))));
+        }
+        let number = *lease.number.get_or_insert(offset);
+        Ok(Claimed::Ours(Claim { number, until: sent + TRUST }))
+    }
+
+    async fn give_up(&self) -> Result<(), PositionError> {
+        let mut lease = self.lease.lock().await;
+        if lease.number.take().is_some() {
+            self.write(vec![entry::lease(&lease.owner, 0)]).await?;
         }
         Ok(())
     }
@@ -107,13 +195,136 @@ impl PositionStore for TopicPositions {
         Box::pin(self.read())
     }
 
-    fn save_producer<'a>(&'a self, origin: &'a str, producer: (i64, i16)) -> Storing<'a, ()> {
-        Box::pin(self.write(vec![entry::producer(origin, producer)]))
+    fn save_producer<'a>(&'a self, role: ProducerRole<'a>, producer: (i64, i16)) -> Storing<'a, ()> {
+        Box::pin(async move { self.write(vec![entry::producer(role, producer)]).await.map(drop) })
     }
 
-    fn save(&self, positions: Vec<(PartitionName, Position)>) -> Storing<'_, ()> {
-        Box::pin(
-            self.write(positions.iter().map(|(name, position)| entry::position(name, position)).collect()),
-        )
+    fn save(&self, changes: Vec<PartitionChange>) -> Storing<'_, ()> {
+        let entries = changes.iter().flat_map(entry::change).collect();
+        Box::pin(async move { self.write(entries).await.map(drop) })
+    }
+
+    fn widened_policy<'a>(&'a self, topic: &'a str) -> Storing<'a, Option<String>> {
+        Box::pin(async move { Ok(self.read().await?.widened_policies.remove(topic)) })
+    }
+
+    fn note_widened_policy<'a>(&'a self, topic: &'a str, policy: Option<&'a str>) -> Storing<'a, ()> {
+        Box::pin(async move { self.write(vec![entry::policy(topic, policy)]).await.map(drop) })
+    }
+
+    fn claim(&self) -> Storing<'_, Claimed> {
+        Box::pin(self.try_claim())
+    }
+
+    fn release(&self) -> Storing<'_, ()> {
+        Box::pin(self.give_up())
+    }
+}
+
+/// What the log says so far, fact by fact.
+#[derive(Debug, Default)]
+struct Facts {
+    state: StoredState,
+    summaries: HashMap<PartitionName, Summary>,
+    chunks: HashMap<PartitionName, BTreeMap<i64, MapChunk>>,
+    gaps: HashMap<PartitionName, BTreeMap<i64, super::Gap>>,
+}
+
+impl Facts {
+    fn apply(&mut self, entry: Entry) {
+        match entry {
+            Entry::Producer { origin, producer: Some(producer) } => {
+                self.state.producers.insert(origin, producer);
+            }
+            Entry::Producer { origin, producer: None } => drop(self.state.producers.remove(&origin)),
+            Entry::MarkerProducer(producer) => self.state.marker_producer = producer,
+            Entry::Position { name, summary: Some(summary) } => {
+                self.summaries.insert(name, summary);
+            }
+            Entry::Position { name, summary: None } => drop(self.summaries.remove(&name)),
+            Entry::Map { name, first_source, chunk } => {
+                put(self.chunks.entry(name).or_default(), first_source, chunk);
+            }
+            Entry::Gap { name, target, gap } => put(self.gaps.entry(name).or_default(), target, gap),
+            Entry::Policy { topic, policy: Some(policy) } => {
+                self.state.widened_policies.insert(topic, policy);
+            }
+            Entry::Policy { topic, policy: None } => drop(self.state.widened_policies.remove(&topic)),
+            Entry::Lease { .. } => {}
+        }
+    }
+
+    fn state(mut self) -> StoredState {
+        for (name, summary) in self.summaries {
+            let chunks = self.chunks.remove(&name).unwrap_or_default().into_values().collect();
+            let gaps = self.gaps.remove(&name).unwrap_or_default().into_values().collect();
+            self.state.partitions.insert(name, StoredPartition::of(summary, chunks, gaps));
+        }
+        self.state
+    }
+}
+
+fn put<T>(facts: &mut BTreeMap<i64, T>, key: i64, fact: Option<T>) {
+    match fact {
+        Some(fact) => drop(facts.insert(key, fact)),
+        None => drop(facts.remove(&key)),
+    }
+}
+
+impl StoredPartition {
+    /// Brings position and map together. Where the map knows less than the position, because an instance that was behind
+    /// wrote over it, the position goes back to where the map ends: what lies between is counted again.
+    fn of(summary: Summary, chunks: Vec<MapChunk>, gaps: Vec<super::Gap>) -> Self {
+        let Summary { position, offsets, map_from, map_to, .. } = summary;
+        if offsets == super::OffsetsHeld::Preserved {
+            return Self { summary, map: OffsetMap::default(), gaps };
+        }
+        let mut map = OffsetMap::from_chunks(map_from, chunks);
+        if map.is_empty() {
+            map = OffsetMap::starting_at(position.source_offset, position.target_offset);
+        }
+        let mut summary = summary;
+        if map.end().1 >= map_to {
+            map.cut_target(map_to);
+            map.pass(position.source_offset);
+            map.skip_target(position.target_offset);
+        } else {
+            let (source, target) = map.end();
+            summary.position = position.back_to(source, target);
+        }
+        Self { summary, map, gaps }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::positions::{OffsetsHeld, Position};
+    use verbatim_wire::primitives::TopicId;
+
+    fn summary(source_offset: i64, target_offset: i64) -> Summary {
+        let map_to = target_offset;
+        let position = Position { source_offset, target_offset, sequence: 7, leader_epoch: 3 };
+        let (offsets, topic) = (OffsetsHeld::Translated, TopicId::ZERO);
+        Summary { position, offsets, source_topic: topic, target_topic: topic, map_from: 0, map_to }
+    }
+
+    #[test]
+    fn a_position_ahead_of_its_map_goes_back_to_it() {
+        let chunks = vec!["0 10:0 10+1 10".parse().unwrap()];
+        let stored = StoredPartition::of(summary(60, 50), chunks, vec![]);
+        let expected =
+            Position { source_offset: 31, target_offset: 20, sequence: i32::MAX - 22, leader_epoch: -1 };
+        assert_eq!(stored.summary.position, expected);
+    }
+
+    #[test]
+    fn a_map_ahead_of_its_position_is_cut() {
+        let chunks = vec!["0 10:0 10+1 10".parse().unwrap()];
+        let stored = StoredPartition::of(summary(24, 13), chunks, vec![]);
+        assert_eq!((stored.summary.position.source_offset, stored.map.end()), (24, (24, 13)));
+        let chunks = vec!["0 10:0 10+1 10".parse().unwrap()];
+        let stored = StoredPartition::of(summary(33, 20), chunks, vec![]);
+        assert_eq!(stored.map.end(), (33, 20));
     }
 }

@@ -15,7 +15,7 @@ impl FlowTask {
                 Timer::Partition(number) => self.pause_is_over(number, now),
                 Timer::Source(node) => self.source_may_open(node),
                 Timer::Lane(lane) => self.lane_may_open(lane),
-                Timer::Leaders(_) => {}
+                Timer::Leaders(_) | Timer::Claim => {}
                 Timer::Checkpoint => self.checkpoint(now),
             }
         }
@@ -24,6 +24,9 @@ impl FlowTask {
         self.look_at_targets();
         self.fetch_where_possible();
         self.produce_where_possible();
+        self.lead_where_possible(now);
+        self.fill_where_possible(now);
+        self.claim_if_needed(now);
     }
 
     /// Asks every target leader once about all partitions that are about to go on.
@@ -33,10 +36,10 @@ impl FlowTask {
             if resumes.is_empty() {
                 continue;
             }
-            let (target, producer_id) = (self.target.clone(), self.producer.0);
-            self.beside(async move {
-                Event::Resumed(look_at_target(&target, leader, producer_id, resumes).await)
-            });
+            let (target, producers) = (self.target.clone(), self.producers);
+            self.beside(
+                async move { Event::Resumed(look_at_target(&target, leader, producers, resumes).await) },
+            );
         }
     }
 
@@ -48,8 +51,9 @@ impl FlowTask {
             generation: partition.generation,
             topic: self.routes.topic(partition.topic)?.target.clone(),
             partition: partition.partition,
-            sequence: partition.settled.sequence,
-            target_offset: partition.settled.target_offset,
+            leader_epoch: partition.target.leader?.1,
+            settled: partition.settled,
+            offsets: partition.offsets,
         })
     }
 }
@@ -58,19 +62,22 @@ impl FlowTask {
     /// Topics and partitions to copy from now on; those being copied already are not touched.
     pub(super) fn add_topics(&mut self, topics: Vec<PreparedTopic>, now: Instant) {
         for topic in topics {
-            let PreparedTopic { source, target, target_max_message_bytes, partitions } = topic;
-            let index = self.routes.add(source, target, target_max_message_bytes);
-            for prepared in partitions {
+            let PreparedTopic { source, target, source_traits, target_traits, partitions } = topic;
+            let index = self.routes.add(source, target, source_traits, target_traits);
+            for mut prepared in partitions {
                 let number = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
                 if !self.routes.number(index, prepared.partition, number) {
                     continue;
                 }
                 let is_untouched = prepared.is_untouched && prepared.target_leader.is_some();
-                self.partitions.push(Partition::new(index, &prepared, &self.config, number));
-                if is_untouched {
-                    self.copy(number, 0);
-                } else {
-                    self.locate(number);
+                let accident = prepared.accident.take();
+                let partition = Partition::new(index, prepared, &self.config, number);
+                let is_untouched = is_untouched && !partition.is_before_first();
+                self.partitions.push(partition);
+                match accident {
+                    None if is_untouched => self.copy(number),
+                    None => self.locate(number),
+                    Some(found) => self.begin_with_accident(number, found, now),
                 }
                 if self.partition(number).is_some_and(|p| p.source.leader.is_none()) {
                     self.source_leaders.want();

@@ -1,28 +1,74 @@
 //! What a flow's task hears.
 
 use crate::broker::LaneKey;
+use crate::flow::fill::{Fill, Filled};
+use crate::flow::leading::{Lead, Led};
 use crate::flow::repack::{RepackFailure, Repacked};
-use crate::partition::{Resume, ResumeAnswer};
-use crate::positions::PositionError;
+use crate::partition::{Aligned, Ground, Misaligned, Resume, ResumeAnswer};
+use crate::positions::{Claimed, OffsetMap, PartitionChange, PositionError};
 use crate::prepare::PreparedTopic;
 use crate::status::Status;
-use crate::{FinalPositions, FlowError, Side};
+use crate::{FinalPositions, FlowError, PartitionName, Side};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use verbatim_wire::cluster::{ClusterError, Metadata};
+use verbatim_wire::cluster::{BrokerError, ClusterError, Metadata};
 use verbatim_wire::connection::{Answer, Connection};
 
 /// From the network, and from work done beside the task.
 #[derive(Debug)]
 pub(crate) enum Event {
-    SourceOpened { node: i32, outcome: Result<Connection, ClusterError> },
-    TargetOpened { lane: LaneKey, outcome: Result<Connection, ClusterError> },
-    Fetched { node: i32, request: u64, answer: Answer },
-    Produced { lane: LaneKey, request: u64, answer: Answer },
-    Leaders { side: Side, outcome: Result<Arc<Metadata>, ClusterError> },
+    SourceOpened {
+        node: i32,
+        outcome: Result<Connection, ClusterError>,
+    },
+    TargetOpened {
+        lane: LaneKey,
+        outcome: Result<Connection, ClusterError>,
+    },
+    Fetched {
+        node: i32,
+        request: u64,
+        answer: Answer,
+    },
+    Produced {
+        lane: LaneKey,
+        request: u64,
+        answer: Answer,
+    },
+    Leaders {
+        side: Side,
+        outcome: Result<Arc<Metadata>, ClusterError>,
+    },
     Resumed(Vec<(Resume, ResumeAnswer)>),
-    Repacked { number: u32, generation: u32, batches: Vec<Repacked>, failure: Option<RepackFailure> },
-    Saved(Result<(), PositionError>),
+    Bounds {
+        number: u32,
+        generation: u32,
+        outcome: Result<(i64, i64), ClusterError>,
+    },
+    Aligned {
+        number: u32,
+        generation: u32,
+        ground: Ground,
+        outcome: Result<Aligned, Misaligned>,
+    },
+    Claimed(Result<Claimed, PositionError>),
+    Filled(i64, Vec<(Fill, Filled)>),
+    Led(Lead, Led),
+    Repacked {
+        number: u32,
+        generation: u32,
+        batches: Vec<Repacked>,
+        failure: Option<RepackFailure>,
+    },
+    Saved {
+        changes: Vec<PartitionChange>,
+        outcome: Result<(), PositionError>,
+    },
+    /// Something beside the data was tried; it may have been denied.
+    Aside {
+        what: &'static str,
+        denied: Option<BrokerError>,
+    },
 }
 
 /// From the handle.
@@ -30,6 +76,8 @@ pub(crate) enum Event {
 pub(crate) enum Command {
     Add(Vec<PreparedTopic>),
     Status(oneshot::Sender<Status>),
+    Map(PartitionName, oneshot::Sender<Option<OffsetMap>>),
+    Forget(Arc<str>, oneshot::Sender<Result<(), FlowError>>),
     CaughtUp(oneshot::Sender<Result<(), FlowError>>),
     Shutdown(oneshot::Sender<Result<FinalPositions, FlowError>>),
 }

@@ -5,6 +5,7 @@ use super::events::Event;
 use super::timers::Timer;
 use crate::config::FlowConfig;
 use crate::error::{Side, StopReason};
+use crate::flow::accident::Accident;
 use crate::partition::{Partition, State};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -41,7 +42,7 @@ impl FlowTask {
             self.source_leaders.want();
         }
         match target {
-            Some(leader) => {
+            Some((leader, _)) => {
                 if let Some(partition) = self.partition(number) {
                     partition.state = State::Resuming;
                 }
@@ -138,7 +139,7 @@ impl FlowTask {
         }
         let Some(route) = self.routes.topic(partition.topic) else { return true };
         let found = metadata.partition(&route.target.name, partition.partition);
-        let leader = found.map(|found| found.leader).filter(|leader| *leader >= 0);
+        let leader = found.map(|found| (found.leader, found.leader_epoch)).filter(|(leader, _)| *leader >= 0);
         if let Some(partition) = self.partition(number) {
             partition.target.leader = leader;
         }
@@ -176,10 +177,15 @@ impl FlowTask {
         let is_another = found.is_some_and(|topic| {
             topic.error == BrokerError::NONE && topic.identity.id != known.id && known.id != TopicId::ZERO
         });
-        if is_another {
-            self.stop(number, &Arc::new(StopReason::Recreated { side }));
+        let Some(id) = found.map(|topic| topic.identity.id).filter(|_| is_another) else { return true };
+        match side {
+            Side::Source if self.is_unharmed(number) => {
+                self.accident(number, Accident::Recreated { id }, now);
+            }
+            Side::Source => {}
+            Side::Target => self.stop(number, &Arc::new(StopReason::Recreated { side })),
         }
-        !is_another
+        false
     }
 }
 

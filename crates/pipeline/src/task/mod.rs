@@ -7,8 +7,11 @@
 //! order.
 
 mod advance;
+mod aligning;
 pub(crate) mod events;
+mod forget;
 mod leaders;
+mod ownership;
 pub(crate) mod timers;
 
 use crate::FinalPositions;
@@ -19,13 +22,15 @@ use crate::error::{FlowError, PartitionName, Side, StopReason};
 use crate::flow::checkpoint::Checkpoint;
 use crate::flow::inspect::InspectedBatch;
 use crate::flow::route::Routes;
-use crate::partition::{Goal, Partition, State};
-use crate::positions::PositionStore;
+use crate::partition::{Goal, Partition, Producers, State};
+use crate::positions::{Position, PositionStore};
 use crate::status::{PartitionStatus, Status};
 use events::{Command, Event};
 use leaders::LeaderWatch;
-use std::collections::BTreeMap;
+use ownership::Ownership;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use timers::{Timer, Timers};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -41,8 +46,8 @@ pub(crate) struct FlowTask {
     pub(crate) source: Cluster,
     pub(crate) target: Cluster,
     pub(crate) store: Arc<dyn PositionStore>,
-    /// Producer id and epoch every batch is stamped with.
-    pub(crate) producer: (i64, i16),
+    /// What batches and markers are stamped with.
+    pub(crate) producers: Producers,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) routes: Routes,
     pub(crate) partitions: Vec<Partition>,
@@ -54,6 +59,10 @@ pub(crate) struct FlowTask {
     pub(crate) target_leaders: LeaderWatch,
     /// Partitions to look up on the target, per leader.
     pub(crate) to_resume: BTreeMap<i32, Vec<u32>>,
+    /// Partitions that may have a gap to fill, or something before their first record.
+    pub(crate) to_fill: BTreeSet<u32>,
+    pub(crate) to_lead: BTreeSet<u32>,
+    pub(crate) ownership: Ownership,
     pub(crate) budget: Budget,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) timers: Timers,
@@ -70,13 +79,13 @@ pub(crate) struct Parts {
     pub(crate) source: Cluster,
     pub(crate) target: Cluster,
     pub(crate) store: Arc<dyn PositionStore>,
-    pub(crate) producer: (i64, i16),
+    pub(crate) producers: Producers,
 }
 
 impl FlowTask {
     /// Starts the task; it ends when told to, or when the command channel closes.
     pub(crate) fn spawn(parts: Parts) -> mpsc::Sender<Command> {
-        let Parts { config, source, target, store, producer } = parts;
+        let Parts { config, source, target, store, producers } = parts;
         let (events, inbox) = mpsc::channel(EVENT_QUEUE);
         let (commander, commands) = mpsc::channel(16);
         let budget = Budget::new(config.budget_bytes, source.pool().clone());
@@ -87,7 +96,7 @@ impl FlowTask {
             source,
             target,
             store,
-            producer,
+            producers,
             events,
             routes: Routes::default(),
             partitions: Vec::new(),
@@ -95,6 +104,9 @@ impl FlowTask {
             last_fetched: -1,
             lanes: BTreeMap::new(),
             to_resume: BTreeMap::new(),
+            to_fill: BTreeSet::new(),
+            to_lead: BTreeSet::new(),
+            ownership: Ownership::default(),
             budget,
             checkpoint: Checkpoint::default(),
             timers: Timers::default(),
@@ -137,6 +149,8 @@ impl FlowTask {
             Command::Add(topics) => self.add_topics(topics, now),
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::CaughtUp(reply) => self.waiting_for_goal.push(reply),
+            Command::Map(name, reply) => drop(reply.send(self.map(&name))),
+            Command::Forget(topic, reply) => self.forget(&topic, reply),
             Command::Shutdown(_) => {}
         }
         self.tell_waiting();
@@ -153,7 +167,17 @@ impl FlowTask {
             Event::Repacked { number, generation, batches, failure } => {
                 self.repacked(number, generation, batches, failure, now);
             }
-            Event::Saved(outcome) => self.saved(outcome, now),
+            Event::Saved { changes, outcome } => self.saved(changes, outcome),
+            Event::Aside { what, denied } => self.tried_aside(what, denied),
+            Event::Bounds { number, generation, outcome } => {
+                self.bounds_heard(number, generation, outcome, now);
+            }
+            Event::Aligned { number, generation, ground, outcome } => {
+                self.aligned(number, generation, ground, outcome, now);
+            }
+            Event::Claimed(outcome) => self.claimed(outcome, now),
+            Event::Filled(claim, outcomes) => self.filled(claim, outcomes, now),
+            Event::Led(lead, led) => self.led(&lead, led, now),
         }
     }
 
@@ -161,15 +185,18 @@ impl FlowTask {
     async fn drain(&mut self, inbox: &mut mpsc::Receiver<Event>) -> Result<FinalPositions, FlowError> {
         self.is_draining = true;
         let deadline = Instant::now() + self.config.produce_timeout;
-        while self.lanes.values().any(TargetLane::is_busy) {
+        while self.lanes.values().any(TargetLane::is_busy) || self.partitions.iter().any(|p| p.is_filling) {
             let Ok(Some(event)) = tokio::time::timeout_at(deadline, inbox.recv()).await else { break };
-            if matches!(event, Event::Produced { .. }) {
+            if matches!(event, Event::Produced { .. } | Event::Filled(..)) {
                 self.hear(event, Instant::now());
             }
         }
-        let positions = self.all_positions();
-        self.store.save(positions.clone()).await?;
-        Ok(FinalPositions(positions.into_iter().collect()))
+        let numbers = (0u32..).take(self.partitions.len());
+        let positions = numbers.filter_map(|number| self.position(number)).collect();
+        self.save_all().await?;
+        // An instance that waits need not wait for the claim's end.
+        self.store.release().await?;
+        Ok(FinalPositions(positions))
     }
 
     pub(crate) fn partition(&mut self, number: u32) -> Option<&mut Partition> {
@@ -194,6 +221,8 @@ impl FlowTask {
         if partition.state.is_stopped() {
             return;
         }
+        self.to_fill.remove(&number);
+        let Some(partition) = self.partition(number) else { return };
         partition.rewind();
         partition.in_flight = 0;
         partition.answered = 0;
@@ -221,6 +250,7 @@ impl FlowTask {
     fn stopped(&self) -> Vec<(PartitionName, Arc<StopReason>)> {
         let stopped =
             (0u32..).zip(&self.partitions).filter_map(|(number, partition)| match &partition.state {
+                _ if partition.is_forgotten => None,
                 State::Stopped(reason) => Some((self.name(number), reason.clone())),
                 _ => None,
             });
@@ -228,7 +258,8 @@ impl FlowTask {
     }
 
     fn status(&self) -> Status {
-        let partitions = (0u32..).zip(&self.partitions).map(|(number, p)| PartitionStatus {
+        let known = (0u32..).zip(&self.partitions).filter(|(_, p)| !p.is_forgotten);
+        let partitions = known.map(|(number, p)| PartitionStatus {
             name: self.name(number),
             position: p.settled,
             end_offset: p.source.end_offset,
@@ -239,12 +270,28 @@ impl FlowTask {
                 _ => None,
             },
             is_copying: p.state.is_copying(),
+            offsets: p.offsets,
+            translated_because: p.translated_because.clone(),
+            gaps: p.gaps.clone(),
         });
         Status {
             partitions: partitions.collect(),
             held_bytes: self.budget.held_bytes(),
             first_settled: self.first_settled,
         }
+    }
+
+    fn position(&self, number: u32) -> Option<(PartitionName, Position)> {
+        let partition = self.partitions.get(number as usize).filter(|p| !p.is_forgotten)?;
+        Some((self.name(number), partition.settled))
+    }
+
+    /// Records with earlier timestamps, in milliseconds since the epoch, may be forgotten by brokers: see
+    /// [`FlowConfig::old_record_age`].
+    pub(crate) fn oldest_remembered_ms(&self) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let oldest = now.saturating_sub(self.config.old_record_age);
+        i64::try_from(oldest.as_millis()).unwrap_or(0)
     }
 
     /// Reserves a place for an answer; without one the request must wait.

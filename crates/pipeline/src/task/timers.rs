@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Lane(LaneKey),
     /// Leaders may be asked for again: of the source (`true`) or the target.
     Leaders(bool),
+    /// The flow's claim may be asked for, or has to be renewed.
+    Claim,
     /// Positions are to be saved.
     Checkpoint,
 }

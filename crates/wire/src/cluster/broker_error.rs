@@ -74,6 +74,7 @@ const TABLE: &[(i16, &str, ErrorClass)] = &[
     (47, "INVALID_PRODUCER_EPOCH", Fenced),
     (48, "INVALID_TXN_STATE", Fatal),
     (49, "INVALID_PRODUCER_ID_MAPPING", Fatal),
+    (52, "TRANSACTION_COORDINATOR_FENCED", Fenced),
     (53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", Denied),
     (55, "OPERATION_NOT_ATTEMPTED", Retry),
     (56, "KAFKA_STORAGE_ERROR", Refresh),
@@ -106,6 +107,11 @@ impl BrokerError {
     pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
     /// Creating what exists.
     pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
+
+    /// The topic's configs do not allow it.
+    pub const POLICY_VIOLATION: Self = Self(44);
+    /// A marker of a newer coordinator epoch has been written.
+    pub const TRANSACTION_COORDINATOR_FENCED: Self = Self(52);
 
     fn row(self) -> Option<&'static (i16, &'static str, ErrorClass)> {
         TABLE.iter().find(|(code, ..)| *code == self.0)

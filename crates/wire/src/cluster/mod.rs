@@ -4,16 +4,25 @@ mod address;
 mod admin;
 mod backoff;
 mod broker_error;
+mod deletion;
+mod epochs;
 mod error;
+mod groups;
+mod last_batches;
 mod log;
+mod markers;
 mod metadata;
 mod offsets;
+mod read;
 
 pub use address::{Bootstrap, BootstrapError};
 pub use admin::{NewTopic, TopicConfig, TopicConfigs};
 pub use backoff::{Backoff, persist};
 pub use broker_error::{BrokerError, ErrorClass};
 pub use error::ClusterError;
+pub use last_batches::LastBatch;
+pub use log::Appended;
+pub use markers::{AbortMarkers, MarkersWritten};
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
 pub use offsets::{OffsetAt, PartitionOffset, PartitionProducers, ProducerState};
 
@@ -220,6 +229,15 @@ impl Cluster {
     /// When the broker cannot be reached or does not answer.
     pub async fn call<R: Request>(&self, node: i32, request: &R) -> Result<R::Response, ClusterError> {
         Ok(self.connection(node, Lane::Control).await?.call(request).await?)
+    }
+
+    /// Whether broker `node` speaks `version` of the API of this key.
+    async fn connection_version(&self, node: i32, api_key: i16, version: i16) -> Result<bool, ClusterError> {
+        match self.connection(node, Lane::Control).await {
+            Ok(connection) => Ok(connection.version(api_key, version, version).is_some()),
+            Err(ClusterError::UnknownBroker { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends `request` to the controller, as brokers before KRaft demand for administration.

@@ -68,6 +68,8 @@ pub struct ProducerState {
     pub last_sequence: i32,
     /// Largest timestamp of its last batch, in milliseconds since the epoch.
     pub last_timestamp: i64,
+    /// Coordinator epoch of its last marker, −1 for none.
+    pub coordinator_epoch: i32,
 }
 
 impl Cluster {
@@ -164,7 +166,18 @@ fn producer_state(answer: &DescribedProducer) -> ProducerState {
         producer_epoch: answer.producer_epoch,
         last_sequence: answer.last_sequence,
         last_timestamp: answer.last_timestamp,
+        coordinator_epoch: answer.coordinator_epoch,
     }
+}
+
+pub(super) fn by_topic_with<T: Copy>(
+    partitions: &[(Arc<str>, i32, T)],
+) -> BTreeMap<&Arc<str>, Vec<(i32, T)>> {
+    let mut topics: BTreeMap<&Arc<str>, Vec<(i32, T)>> = BTreeMap::new();
+    for (topic, partition, with) in partitions {
+        topics.entry(topic).or_default().push((*partition, *with));
+    }
+    topics
 }
 
 fn by_topic(partitions: &[(Arc<str>, i32)]) -> BTreeMap<&Arc<str>, Vec<i32>> {
@@ -175,6 +188,6 @@ fn by_topic(partitions: &[(Arc<str>, i32)]) -> BTreeMap<&Arc<str>, Vec<i32>> {
     topics
 }
 
-fn topic_name(topic: &Arc<str>) -> TopicName {
+pub(super) fn topic_name(topic: &Arc<str>) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_string()))
 }

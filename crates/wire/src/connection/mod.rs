@@ -147,6 +147,17 @@ impl Connection {
         self.call_version(request, version).await
     }
 
+    /// As [`call`](Self::call), in no version above `max_version`.
+    pub(crate) async fn call_up_to<R: Request>(
+        &self,
+        request: &R,
+        max_version: i16,
+    ) -> Result<R::Response, Arc<ConnectionError>> {
+        let version = self.version(R::KEY, R::VERSIONS.min, R::VERSIONS.max.min(max_version));
+        let version = version.ok_or_else(|| self.error(Cause::Unsupported { api_key: R::KEY }))?;
+        self.call_version(request, version).await
+    }
+
     pub(crate) async fn call_version<R: Request>(
         &self,
         request: &R,

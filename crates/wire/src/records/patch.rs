@@ -36,6 +36,26 @@ pub fn patched(header: &BatchHeader, stamp: ProducerStamp) -> BatchHeader {
     BatchHeader { crc: header.crc ^ crc_difference(header, &new), ..new }
 }
 
+/// Whether the batch `copy`, as a target holds it, can be what became of `original`: same size, counts, times and, by the
+/// checksums, same payload. Neither payload is read. A batch whose records lost none to compaction only.
+pub fn is_copy(original: &BatchHeader, copy: &BatchHeader) -> bool {
+    // What a target rewrites, or we do, is taken from the copy; the rest has to be the same.
+    let expected = BatchHeader {
+        base_offset: copy.base_offset,
+        partition_leader_epoch: copy.partition_leader_epoch,
+        attributes: copy.attributes,
+        max_timestamp: copy.max_timestamp,
+        producer_id: copy.producer_id,
+        producer_epoch: copy.producer_epoch,
+        base_sequence: copy.base_sequence,
+        crc: copy.crc,
+        ..*original
+    };
+    expected == *copy
+        && original.attributes.codec() == copy.attributes.codec()
+        && original.crc ^ crc_difference(original, copy) == copy.crc
+}
+
 /// What to xor into the CRC of a batch when its header changes from `old` to `new` (same size).
 fn crc_difference(old: &BatchHeader, new: &BatchHeader) -> u32 {
     let mut difference = [0; HEADER_BYTES - CRC_START];
@@ -95,6 +115,20 @@ mod tests {
                 prop_assert!(!crc_is_right(&new, &damaged), "damage before the patch must show after it");
             }
         }
+    }
+
+    #[test]
+    fn a_copy_is_told_from_another_batch_by_headers_alone() {
+        let header = BatchHeader::parse(&[3; HEADER_BYTES]).unwrap();
+        let original = sealed(header, b"payload");
+        let stamp = ProducerStamp { producer_id: 7, producer_epoch: 1, base_sequence: 9 };
+        let copy = patched(&original, stamp);
+        let stored = BatchHeader { base_offset: 900, partition_leader_epoch: 4, ..copy };
+        assert!(is_copy(&original, &stored));
+        assert!(!is_copy(&sealed(header, b"paYload"), &stored));
+        assert!(!is_copy(&sealed(header, b"payload."), &stored));
+        let later = BatchHeader { base_timestamp: header.base_timestamp + 1, ..header };
+        assert!(!is_copy(&sealed(later, b"payload"), &stored));
     }
 
     #[test]

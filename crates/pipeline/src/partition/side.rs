@@ -1,0 +1,64 @@
+//! The two sides of a partition.
+
+use crate::broker::LaneKey;
+use tokio::time::Instant;
+
+/// Broker id and leader epoch of a partition's leader.
+pub(crate) type Leader = (i32, i32);
+
+/// The source's side of a partition.
+#[derive(Debug)]
+pub(crate) struct SourceSide {
+    /// Broker id and epoch of the leader, where known.
+    pub(crate) leader: Option<Leader>,
+    /// Broker whose fetch session the partition is in.
+    pub(crate) fetched_from: Option<i32>,
+    /// Answers to earlier requests of that broker are stale.
+    pub(crate) valid_from_request: u64,
+    /// Taken out of its session until the queue is shorter.
+    pub(crate) is_paused: bool,
+    /// End of what can be read now: last stable offset or high watermark.
+    pub(crate) end_offset: Option<i64>,
+    pub(crate) log_start: i64,
+    /// Log start up to where the target has followed it.
+    pub(crate) followed_to: i64,
+    /// The bounds of the log are being asked for, because it does not hold what we want.
+    pub(crate) is_asking_bounds: bool,
+    pub(crate) missing_since: Option<Instant>,
+}
+
+impl SourceSide {
+    pub(crate) fn new(leader: Option<Leader>) -> Self {
+        Self {
+            leader,
+            fetched_from: None,
+            valid_from_request: 0,
+            is_paused: false,
+            end_offset: None,
+            log_start: -1,
+            followed_to: 0,
+            is_asking_bounds: false,
+            missing_since: None,
+        }
+    }
+}
+
+/// The target's side of a partition.
+#[derive(Debug)]
+pub(crate) struct TargetSide {
+    /// Broker id and epoch of the leader, where known.
+    pub(crate) leader: Option<Leader>,
+    /// The broker has accepted a batch of this life on this connection: until then batches go one at a time, because a
+    /// broker that does not know a producer accepts any sequence number, also that of a second batch whose first
+    /// was refused.
+    pub(crate) has_accepted: bool,
+    /// The lane in whose turn list it is.
+    pub(crate) ready_on: Option<LaneKey>,
+    pub(crate) missing_since: Option<Instant>,
+}
+
+impl TargetSide {
+    pub(crate) fn new(leader: Option<Leader>) -> Self {
+        Self { leader, has_accepted: false, ready_on: None, missing_since: None }
+    }
+}

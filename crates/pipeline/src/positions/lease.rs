@@ -1,0 +1,88 @@
+//! Who among several instances of a flow may do what brokers cannot make safe by themselves.
+//!
+//! Instances append claims to the state topic, whose one log puts them in order and stamps them with the broker's
+//! time (LogAppendTime). A claim counts if, at its time, no other instance held one that had not ended. Everybody
+//! reads the same log and comes to the same view. The holder trusts its claim for less than it lasts for the
+//! others, counted on its own clock from before the claim was sent, so clocks need not agree.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a claim lasts for the others, in milliseconds of the broker's time.
+pub(super) const TTL_MS: i64 = 3000;
+/// How long its holder trusts it, from before it was sent.
+pub(super) const TRUST: Duration = Duration::from_millis(2000);
+
+/// Sole ownership for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Greater than that of every claim granted before: a fence (a marker's coordinator epoch).
+    pub number: i64,
+    /// Until when it may be relied on, unless renewed.
+    pub until: Instant,
+}
+
+/// The answer to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// Granted, or renewed.
+    Ours(Claim),
+    /// Another instance holds it; ask again after this.
+    Theirs(Duration),
+}
+
+/// The claims read so far, folded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Holder {
+    current: Option<Held>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    owner: String,
+    ends_ms: i64,
+}
+
+impl Holder {
+    /// The next claim of the log.
+    pub(super) fn read(&mut self, owner: &str, time_ms: i64, ttl_ms: i64) {
+        let is_free = self.current.as_ref().is_none_or(|held| held.owner == owner || held.ends_ms <= time_ms);
+        if is_free {
+            self.current = Some(Held { owner: owner.to_owned(), ends_ms: time_ms.saturating_add(ttl_ms) });
+        }
+    }
+
+    /// Whether `owner` holds the claim.
+    pub(super) fn is(&self, owner: &str) -> bool {
+        self.current.as_ref().is_some_and(|held| held.owner == owner)
+    }
+
+    /// How long the claim lasts that was current at `time_ms`.
+    pub(super) fn left_ms(&self, time_ms: i64) -> i64 {
+        self.current.as_ref().map_or(0, |held| (held.ends_ms - time_ms).max(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_counts_while_no_other_holds_one() {
+        let mut holder = Holder::default();
+        holder.read("a", 1000, 3000);
+        holder.read("b", 3999, 3000);
+        assert!(holder.is("a") && !holder.is("b"));
+        assert_eq!(holder.left_ms(3999), 1);
+        holder.read("a", 3999, 3000);
+        holder.read("b", 4000, 3000);
+        assert!(holder.is("a"), "renewed");
+        holder.read("b", 6999, 3000);
+        assert!(holder.is("b"));
+        holder.read("a", 7000, 3000);
+        assert!(holder.is("b"));
+        holder.read("b", 7001, 0);
+        holder.read("a", 7001, 3000);
+        assert!(holder.is("a"), "given up");
+    }
+}

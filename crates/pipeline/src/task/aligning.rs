@@ -1,0 +1,94 @@
+//! The source is not what was counted on: its place is looked for by content.
+
+use super::FlowTask;
+use super::events::Event;
+use crate::error::StopReason;
+use crate::partition::{Align, Aligned, Failure, Ground, Misaligned, State, align};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl FlowTask {
+    /// The batch that the target ends with is not the one counted to on the source.
+    pub(crate) fn realign(&mut self, number: u32, now: Instant) {
+        self.leave_session(number);
+        let name = self.name(number);
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let Some(route) = self.routes.topic(partition.topic) else { return };
+        let Some(ground) = partition.ground else { return };
+        if partition.is_preserved() {
+            let reason = StopReason::NotTheSource { target: ground.end - 1 };
+            return self.stop(number, &Arc::new(reason));
+        }
+        let leaders = (partition.source.leader, partition.target.leader);
+        let (Some((source_leader, _)), Some((target_leader, _))) = leaders else {
+            return self.fail(number, Failure::Passing, now);
+        };
+        tracing::info!(
+            "{name}: the source has changed since it was copied; looking for where the target ends in it"
+        );
+        let what = Align {
+            source: (route.source.clone(), source_leader),
+            target: (route.target.clone(), target_leader),
+            partition: partition.partition,
+            isolation: self.config.isolation,
+            settled: partition.ground_from,
+            end: ground.end,
+            is_compacted: route.source_traits.may_be_compacted,
+            unpacked_bytes: self.config.repack_limit_bytes,
+        };
+        // What was passed over on the way here may have been something else.
+        partition.settled = partition.ground_from;
+        partition.map.cut_target(partition.ground_from.target_offset);
+        partition.map.pass(partition.ground_from.source_offset);
+        partition.rewind();
+        partition.state = State::Aligning;
+        let generation = partition.generation;
+        let (source, target) = (self.source.clone(), self.target.clone());
+        self.beside(async move {
+            let outcome = align(&source, &target, &what).await;
+            Event::Aligned { number, generation, ground, outcome }
+        });
+    }
+
+    pub(super) fn aligned(
+        &mut self,
+        number: u32,
+        generation: u32,
+        ground: Ground,
+        outcome: Result<Aligned, Misaligned>,
+        now: Instant,
+    ) {
+        let Some(partition) = self.partition(number).filter(|p| p.generation == generation) else { return };
+        if !matches!(partition.state, State::Aligning) {
+            return;
+        }
+        let aligned = match outcome {
+            Ok(aligned) => aligned,
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "{}: comparing both sides failed; trying again", self.name(number));
+                return self.fail(number, Failure::Passing, now);
+            }
+            Err(Misaligned::NotInSource { target }) => {
+                return self.stop(number, &Arc::new(StopReason::NotTheSource { target }));
+            }
+            Err(Misaligned::Unreadable(problem)) => {
+                return self.stop(number, &Arc::new(StopReason::Unreadable { problem }));
+            }
+            Err(Misaligned::Cluster(error)) => {
+                return self.stop(number, &Arc::new(StopReason::NotCompared { problem: error.to_string() }));
+            }
+        };
+        for run in aligned.runs {
+            partition.map.push(run.source, run.target, run.records);
+        }
+        partition.map.pass(aligned.source_offset);
+        partition.map.skip_target(ground.end);
+        partition.settled.source_offset = aligned.source_offset;
+        partition.settled.target_offset = ground.end;
+        partition.settled.sequence = ground.sequence;
+        partition.settled.leader_epoch = aligned.leader_epoch;
+        partition.reset_cursor();
+        self.note_progress(number);
+        self.copy(number);
+    }
+}
