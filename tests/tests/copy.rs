@@ -223,7 +223,10 @@ async fn a_dropped_flow_is_found_again_by_its_producer() {
         noted.push(log(&stage.target, "verbatim.default", 0).len());
     }
     stage.assert_equal("t");
-    assert!(noted.iter().all(|batches| *batches == noted[0]), "the start; nothing was noted since: {noted:?}");
+    assert!(
+        noted.iter().all(|batches| *batches == noted[0]),
+        "the start; nothing was noted since: {noted:?}"
+    );
 }
 
 /// Ended between taking a producer id and noting where partitions start.

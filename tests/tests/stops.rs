@@ -382,7 +382,6 @@ async fn the_topic_is_created_again() {
 
 /// Created again while no flow runs: what the old topic held is not continued with the new one's records.
 #[tokio::test(start_paused = true)]
-#[ignore = "known defect: positions do not carry the id of the source topic"]
 async fn the_source_topic_is_created_again_between_two_lives() {
     for batches in [5, 20, 40] {
         let stage = Stage::new();

@@ -5,5 +5,5 @@
 mod mirror;
 mod topics;
 
-pub use mirror::{Mirror, MirrorConfig, MirrorError};
+pub use mirror::{Mirror, MirrorConfig, MirrorError, StartOf};
 pub use topics::{FilterError, TopicFilter, TopicPlan, TopicProblem};

@@ -1,10 +1,13 @@
 //! Keeps a flow supplied with the topics that match.
 
 use crate::topics::{FilterError, TopicFilter, TopicPlan, TopicProblem, look, plan};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use verbatim_pipeline::{Flow, FlowConfig, FlowError, FlowHandle, NewTopic, TopicPair, TopicPositions};
+use verbatim_pipeline::{
+    Flow, FlowConfig, FlowError, FlowHandle, NewTopic, OnSourceAccident, Start, Status, TopicPair,
+    TopicPositions,
+};
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError};
 
 /// Settings of a mirror.
@@ -14,6 +17,8 @@ pub struct MirrorConfig {
     pub topics: TopicFilter,
     /// How they are copied.
     pub flow: FlowConfig,
+    /// Where topics start that nothing is copied of yet, the first that fits; else as the flow says.
+    pub starts: Vec<StartOf>,
     /// How often the source is asked for new topics and partitions. Default 2 s.
     pub discovery_interval: Duration,
     /// Whether to start while no topic matches, and wait for one. Default yes.
@@ -29,10 +34,20 @@ impl MirrorConfig {
         Ok(Self {
             topics: TopicFilter::new(patterns)?,
             flow: FlowConfig::default(),
+            starts: Vec::new(),
             discovery_interval: Duration::from_secs(2),
             may_wait_for_topics: true,
         })
     }
+}
+
+/// Where the topics start that match.
+#[derive(Debug, Clone)]
+pub struct StartOf {
+    /// Which topics.
+    pub topics: TopicFilter,
+    /// Where they start.
+    pub start: Start,
 }
 
 /// A mirror could not start or go on.
@@ -94,7 +109,8 @@ impl Mirror {
         }
         let (seen, target_brokers) = look(&source, &target, &config.topics, &HashMap::new()).await?;
         let counts = counted(&seen);
-        let TopicPlan { pairs, create, problems } = plan(seen, target_brokers);
+        let TopicPlan { mut pairs, create, problems } = plan(seen, target_brokers);
+        set_starts(&mut pairs, &config.starts);
         if !problems.is_empty() {
             return Err(MirrorError::Topics(problems));
         }
@@ -129,7 +145,8 @@ impl Mirror {
             return Ok(Vec::new());
         }
         let counts = counted(&seen);
-        let TopicPlan { pairs, create, problems } = plan(seen, target_brokers);
+        let TopicPlan { mut pairs, create, problems } = plan(seen, target_brokers);
+        set_starts(&mut pairs, &self.config.starts);
         for problem in problems {
             tracing::error!("not copied: {problem}");
         }
@@ -143,10 +160,49 @@ impl Mirror {
         Ok(pairs)
     }
 
+    /// Whether `status` names partitions that stopped and whose topics are to be copied anew.
+    pub fn will_reseed(&self, status: &Status) -> bool {
+        !self.to_reseed(status).is_empty()
+    }
+
+    fn to_reseed(&self, status: &Status) -> BTreeSet<Arc<str>> {
+        if self.config.flow.on_source_accident != OnSourceAccident::Reseed {
+            return BTreeSet::new();
+        }
+        let stopped = status.stopped().filter(|(_, reason)| reason.calls_for_reseed());
+        stopped.map(|(name, _)| name.topic.clone()).collect()
+    }
+
+    /// Where the policy says so: deletes the target topics of partitions that stopped because one side is not what was
+    /// copied, and forgets where they stood. [`discover`](Self::discover) creates and copies them anew. Returns
+    /// whether there were any.
+    ///
+    /// # Errors
+    /// When a topic could not be deleted; the next call tries again.
+    pub async fn reseed_stopped(&mut self) -> Result<bool, MirrorError> {
+        let topics: Vec<Arc<str>> = self.to_reseed(&self.flow.status().await?).into_iter().collect();
+        if topics.is_empty() {
+            return Ok(false);
+        }
+        for topic in &topics {
+            tracing::warn!("topic {topic}: deleting it on the target, to copy it anew, by the flow's policy");
+        }
+        self.target.delete_topics(&topics).await.map_err(MirrorError::Target)?;
+        for topic in &topics {
+            self.flow.forget_topic(topic).await?;
+            self.known.remove(topic);
+        }
+        self.target.topics_are_gone(&topics).await.map_err(MirrorError::Target)?;
+        Ok(true)
+    }
+
     /// Discovers for ever, at the configured interval.
     pub async fn watch(&mut self) {
         loop {
             tokio::time::sleep(self.config.discovery_interval).await;
+            if let Err(error) = self.reseed_stopped().await {
+                tracing::error!(%error, "topics could not be set up to be copied anew; trying again");
+            }
             match self.discover().await {
                 Ok(pairs) if pairs.is_empty() => {}
                 Ok(pairs) => {
@@ -161,6 +217,13 @@ impl Mirror {
     /// Ends the flow: see [`FlowHandle::shutdown`].
     pub fn into_flow(self) -> FlowHandle {
         self.flow
+    }
+}
+
+fn set_starts(pairs: &mut [TopicPair], starts: &[StartOf]) {
+    for pair in pairs {
+        let fits = starts.iter().find(|start| start.topics.matches(&pair.source));
+        pair.start = fits.map(|found| found.start.clone());
     }
 }
 

@@ -1,8 +1,9 @@
 //! What can be typed.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
+use verbatim_pipeline::{Offsets, OnSourceAccident};
 
 /// Copies Kafka topics between clusters by forwarding record batches byte for byte.
 #[derive(Debug, Parser)]
@@ -32,7 +33,8 @@ exit codes:
 
 examples:
   verbatim run --from a:9092 --to b:9092 --topics 'orders,payments.*'
-  verbatim run --from a:9092 --to tls://b:9093 --topics '.*' --until-caught-up")]
+  verbatim run --from a:9092 --to tls://b:9093 --topics '.*' --until-caught-up
+  verbatim run --from a:9092 --to b:9092 --topics '.*' --start 'logs-.*=latest' --offsets preserve")]
 pub(crate) struct RunArguments {
     /// Source cluster: [tls://]HOST:PORT[,HOST:PORT...]
     #[arg(long, value_name = "BROKERS")]
@@ -49,6 +51,21 @@ pub(crate) struct RunArguments {
     /// Name of the flow; its positions are kept in topic verbatim.NAME on the target
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) name: String,
+    /// What offsets records get on the target: the source's (a partition where that cannot be stops), its own, or the
+    /// source's where they can be had
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) offsets: OffsetsArgument,
+    /// Where topics start that nothing is copied of yet: earliest, latest, offset:N or a time like 2026-01-31T12:00:00Z;
+    /// REGEX=WHERE for topics that match; the first that fits counts [default: earliest]
+    #[arg(long, value_name = "[REGEX=]WHERE")]
+    pub(crate) start: Vec<String>,
+    /// What happens when the source's log has changed under us (retention overtook, truncated, topic created again): stop the
+    /// partition, delete the target topic and copy it anew, or go on and keep note of the gap
+    #[arg(long, value_enum, default_value = "stop")]
+    pub(crate) on_source_accident: AccidentArgument,
+    /// Delete on the target what the source's retention deletes
+    #[arg(long)]
+    pub(crate) follow_retention: bool,
     /// Also copy records of transactions that are open or aborted
     #[arg(long)]
     pub(crate) read_uncommitted: bool,
@@ -61,6 +78,40 @@ pub(crate) struct RunArguments {
     /// Memory for data on its way, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) memory: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum OffsetsArgument {
+    Preserve,
+    Translate,
+    Auto,
+}
+
+impl From<OffsetsArgument> for Offsets {
+    fn from(argument: OffsetsArgument) -> Self {
+        match argument {
+            OffsetsArgument::Preserve => Self::Preserve,
+            OffsetsArgument::Translate => Self::Translate,
+            OffsetsArgument::Auto => Self::Auto,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum AccidentArgument {
+    Stop,
+    Reseed,
+    Continue,
+}
+
+impl From<AccidentArgument> for OnSourceAccident {
+    fn from(argument: AccidentArgument) -> Self {
+        match argument {
+            AccidentArgument::Stop => Self::Stop,
+            AccidentArgument::Reseed => Self::Reseed,
+            AccidentArgument::Continue => Self::Continue,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

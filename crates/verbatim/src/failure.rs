@@ -1,5 +1,6 @@
 //! What ends the command early, and the exit code that tells a script which kind it was.
 
+use crate::start::StartError;
 use std::process::ExitCode;
 use verbatim_mirror::{FilterError, MirrorError};
 use verbatim_pipeline::FlowError;
@@ -19,6 +20,8 @@ pub(crate) enum Failure {
         "--name: `{0}` cannot be part of a topic name; use letters, digits, '.', '_' and '-', at most 200"
     )]
     Name(String),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("{option} {address}: {source}")]
     Connect { option: &'static str, address: String, source: ClusterError },
     #[error(transparent)]
@@ -38,7 +41,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Address { .. } | Self::Topics(_) | Self::Name(_) => USAGE,
+            Self::Address { .. } | Self::Topics(_) | Self::Name(_) | Self::Start(_) => USAGE,
             Self::Connect { source: ClusterError::Tls(_), .. } => USAGE,
             Self::Mirror(MirrorError::Flow(FlowError::SameCluster { .. })) => USAGE,
             Self::Interrupted => 130,

@@ -7,6 +7,7 @@ mod logging;
 mod progress;
 mod run;
 mod signals;
+mod start;
 mod units;
 
 use arguments::{Arguments, Command};

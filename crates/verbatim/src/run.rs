@@ -4,6 +4,7 @@ use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals;
+use crate::start;
 use std::path::PathBuf;
 use std::time::Instant;
 use verbatim_mirror::{Mirror, MirrorConfig};
@@ -17,6 +18,10 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         topics,
         until_caught_up,
         name,
+        offsets,
+        start,
+        on_source_accident,
+        follow_retention,
         read_uncommitted,
         from_ca_file,
         to_ca_file,
@@ -34,6 +39,10 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         return Err(Failure::Name(name));
     }
     config.flow.name = name;
+    config.flow.offsets = offsets.into();
+    config.flow.on_source_accident = on_source_accident.into();
+    config.flow.follow_retention = follow_retention;
+    config.starts = start.iter().map(|text| start::parse(text)).collect::<Result<_, _>>()?;
     config.flow.budget_bytes = (memory as usize) << 20;
     if read_uncommitted {
         config.flow.isolation = Isolation::ReadUncommitted;
@@ -86,7 +95,13 @@ async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bo
         if until_caught_up {
             tokio::select! {
                 _ = redraw.tick() => {}
-                outcome = mirror.flow().caught_up() => return Ok(outcome?),
+                outcome = mirror.flow().caught_up() => {
+                    if outcome.is_err() && mirror.reseed_stopped().await? {
+                        mirror.discover().await?;
+                        continue;
+                    }
+                    return Ok(outcome?);
+                }
             }
         } else {
             tokio::select! {
@@ -96,7 +111,10 @@ async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bo
         }
         let status = mirror.flow().status().await?;
         progress.show(&status);
-        let is_over = !status.partitions.is_empty() && status.stopped().count() == status.partitions.len();
+        let will_go_on = mirror.will_reseed(&status);
+        let is_over = !will_go_on
+            && !status.partitions.is_empty()
+            && status.stopped().count() == status.partitions.len();
         if is_over && !until_caught_up {
             let stopped = status.stopped().map(|(name, reason)| (name.clone(), reason.clone()));
             return Err(Failure::Flow(FlowError::Stopped(stopped.collect())));

@@ -110,6 +110,29 @@ impl Cluster {
         .await
     }
 
+    /// Waits until no broker asked knows `topics` any more.
+    ///
+    /// # Errors
+    /// When they are still there after some twenty seconds.
+    pub async fn topics_are_gone(&self, topics: &[Arc<str>]) -> Result<(), ClusterError> {
+        persist(async || {
+            let metadata = self.metadata(Some(topics)).await?;
+            let is_there = |name: &&Arc<str>| {
+                metadata
+                    .topic(name)
+                    .is_some_and(|topic| topic.error != BrokerError::UNKNOWN_TOPIC_OR_PARTITION)
+            };
+            match topics.iter().find(is_there) {
+                None => Ok(()),
+                // A code that is tried again.
+                Some(name) => {
+                    BrokerError::LEADER_NOT_AVAILABLE.check("wait for the deletion of topic", name, None)
+                }
+            }
+        })
+        .await
+    }
+
     /// The configs of `topics`, one outcome per topic, in order.
     ///
     /// # Errors

@@ -105,6 +105,8 @@ impl BrokerError {
     pub const NONE: Self = Self(0);
     /// The topic is not there, or not yet.
     pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
+    /// No leader, for now.
+    pub const LEADER_NOT_AVAILABLE: Self = Self(5);
     /// Creating what exists.
     pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
 
