@@ -5,6 +5,9 @@
 //! * [`scenario`]: two test clusters in memory, flows between them, and what their logs have to look like.
 //! * [`java`]: Kafka's own producer and consumer, as second opinions and for load.
 //! * [`scene`]: two clusters, these programs, and a copy between the two.
+//! * [`replication`]: `verbatim run`, ready to be started again and again.
+//! * [`workload`]: Java producers at work on topics of every kind, and what has to be true of their copies.
+//! * [`likeness`]: whether two topics show the same records, one by one.
 //! * [`tls`]: certificates for brokers.
 //! * [`verbatim`]: the product as a process.
 //! * [`waiting`]: for conditions, with a deadline.
@@ -14,12 +17,15 @@
 
 pub mod java;
 pub mod kafka;
+pub mod likeness;
 pub mod oracle;
+pub mod replication;
 pub mod scenario;
 pub mod scene;
 pub mod tls;
 pub mod verbatim;
 pub mod waiting;
+pub mod workload;
 
 use std::error::Error;
 use std::fmt;

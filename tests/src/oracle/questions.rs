@@ -44,6 +44,10 @@ pub struct Wanted {
 /// What a Fetch answer holds of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
     /// Error code.
     pub code: i16,
     /// High watermark.
@@ -136,8 +140,8 @@ impl Client {
         rest.int32()?;
         let (code, session) = (rest.int16()?, rest.int32()?);
         let slices = rest.array(|rest| {
-            rest.string()?;
-            rest.array(slice)
+            let topic = rest.string()?;
+            rest.array(|rest| slice(rest, &topic))
         })?;
         Ok((code, session, slices.into_iter().flatten().collect()))
     }
@@ -358,13 +362,23 @@ fn one<T>(mut rest: Rest<'_>, partition: impl Fn(&mut Rest<'_>) -> Result<T, Err
     found.into_iter().flatten().next().ok_or(Error::malformed("answer without the partition"))
 }
 
-fn slice(rest: &mut Rest<'_>) -> Result<Slice, Error> {
-    rest.int32()?;
+fn slice(rest: &mut Rest<'_>, topic: &str) -> Result<Slice, Error> {
+    let (topic, partition) = (topic.to_owned(), rest.int32()?);
     let code = rest.int16()?;
     let (high_watermark, last_stable, log_start) = (rest.int64()?, rest.int64()?, rest.int64()?);
     let aborted = rest.array(|rest| Ok((rest.int64()?, rest.int64()?)))?;
     rest.int32()?;
     let records = rest.bytes()?;
     let batches = parse_batches(records)?;
-    Ok(Slice { code, high_watermark, last_stable, log_start, aborted, bytes: records.len(), batches })
+    Ok(Slice {
+        topic,
+        partition,
+        code,
+        high_watermark,
+        last_stable,
+        log_start,
+        aborted,
+        bytes: records.len(),
+        batches,
+    })
 }
