@@ -7,6 +7,7 @@
 //! * [`scene`]: two clusters, these programs, and a copy between the two.
 //! * [`replication`]: `verbatim run`, ready to be started again and again.
 //! * [`workload`]: Java producers at work on topics of every kind, and what has to be true of their copies.
+//! * [`kills`]: the product dies again and again while such producers write.
 //! * [`likeness`]: whether two topics show the same records, one by one.
 //! * [`tls`]: certificates for brokers.
 //! * [`verbatim`]: the product as a process.
@@ -17,6 +18,7 @@
 
 pub mod java;
 pub mod kafka;
+pub mod kills;
 pub mod likeness;
 pub mod oracle;
 pub mod replication;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::fs;
 
+use xtask::kafka::Cluster;
+
 use crate::TestResult;
 use crate::java::{Mix, MixMode, Running};
 use crate::likeness::{Compacted, Likeness, compare_seen};
@@ -245,6 +247,22 @@ pub fn thinned_batches(bootstrap: &str, topic: &str) -> TestResult<u64> {
     Ok(thinned)
 }
 
+/// Whether the cleaner has been through all closed segments of a topic's partitions (on a cluster of one broker).
+pub fn is_clean(cluster: &Cluster, topic: &str, partitions: i32) -> TestResult<bool> {
+    let directory = cluster.log_dir(1)?;
+    let checkpoint = fs::read_to_string(directory.join("cleaner-offset-checkpoint")).unwrap_or_default();
+    for partition in 0..partitions {
+        let segments = fs::read_dir(directory.join(format!("{topic}-{partition}")))?
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".log")?.parse::<i64>().ok());
+        let active = segments.max().unwrap_or(0);
+        let line = format!("{topic} {partition} {active}");
+        if active == 0 || !checkpoint.lines().any(|found| found == line) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// What a comparison found.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -260,9 +278,8 @@ pub struct Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { records, bytes, thinned, violations } = self;
-        write!(f, "{records} records, {} MB, {thinned} batches thinned by the cleaner", bytes / 1_000_000)?;
-        violations.iter().try_for_each(|violation| write!(f, "\n{violation}"))
+        let Self { records, bytes, thinned, violations: _ } = self;
+        write!(f, "{records} records, {} MB, {thinned} batches thinned by the cleaner", bytes / 1_000_000)
     }
 }
 
