@@ -73,7 +73,7 @@ public final class ConsumeAll {
                     if (record.offset() < ends.get(new TopicPartition(topic, record.partition()))) {
                         add(sums.get(record.partition()), record);
                         if (eachRecord) {
-                            show(out, record);
+                            out.println("record " + line(record));
                         }
                     }
                 }
@@ -91,15 +91,16 @@ public final class ConsumeAll {
         out.flush();
     }
 
-    private static void show(PrintStream out, ConsumerRecord<byte[], byte[]> record) {
+    /** {@code P OFFSET TIMESTAMP SHA256 KEY VALUE-BYTES NUMBER}. */
+    static String line(ConsumerRecord<byte[], byte[]> record) {
         MessageDigest whole = sha256();
         digest(whole, record);
         String key = record.key() == null ? "-" : HexFormat.of().formatHex(sha256().digest(record.key()), 0, 8);
         String length = record.value() == null ? "-" : Integer.toString(record.value().length);
         Header number = record.headers().lastHeader("number");
-        out.println("record " + record.partition() + " " + record.offset() + " " + record.timestamp()
+        return record.partition() + " " + record.offset() + " " + record.timestamp()
             + " " + HexFormat.of().formatHex(whole.digest(), 0, 16) + " " + key + " " + length
-            + " " + (number == null ? "-" : HexFormat.of().formatHex(number.value())));
+            + " " + (number == null ? "-" : HexFormat.of().formatHex(number.value()));
     }
 
     private static void add(Sum sum, ConsumerRecord<byte[], byte[]> record) {

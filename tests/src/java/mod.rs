@@ -1,8 +1,9 @@
 //! Kafka's own clients, as second opinions and for load: the programs in `tests/java`, compiled once and run with Kafka's jars.
 //!
-//! `programs` compiles and runs; `mix`, `consume` and `records` wrap the programs there are.
+//! `programs` compiles and runs; `mix`, `consume`, `records` and `groups` wrap the programs there are.
 
 mod consume;
+mod groups;
 mod mix;
 mod programs;
 mod records;

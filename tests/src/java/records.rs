@@ -45,7 +45,7 @@ impl Programs {
 }
 
 impl SeenRecord {
-    fn parse(words: &mut SplitWhitespace<'_>) -> Option<Self> {
+    pub(super) fn parse(words: &mut SplitWhitespace<'_>) -> Option<Self> {
         let (offset, timestamp) = (next(words)?, next(words)?);
         let hash = u128::from_str_radix(words.next()?, 16).ok()?;
         let key = optional(words.next()?, |key| u64::from_str_radix(key, 16).ok())?;
