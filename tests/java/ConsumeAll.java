@@ -1,3 +1,7 @@
+import java.io.BufferedOutputStream;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -19,6 +23,10 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * Reads a topic from its start to its present end as an application would, CRCs checked, and prints for each partition
  * {@code partition P records N sha256 HEX first-offset F last-offset L}. The hash covers every field an application sees but the
  * offset: timestamp and its type, key, value, and the headers in order.
+ *
+ * <p>With {@code --each-record} a line {@code record P OFFSET TIMESTAMP SHA256 KEY VALUE-BYTES NUMBER} for every record comes first:
+ * the first 16 bytes of the hash of that record alone, the first 8 of its key's ({@code -}: none), the length of its value
+ * ({@code -}: a tombstone) and what its header {@code number} holds ({@code -}: none).
  */
 public final class ConsumeAll {
     private static final class Sum {
@@ -29,7 +37,9 @@ public final class ConsumeAll {
     }
 
     public static void main(String[] words) throws Exception {
-        Arguments arguments = new Arguments(words);
+        Arguments arguments = new Arguments(words, "each-record");
+        PrintStream out =
+            new PrintStream(new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), 1 << 16), false);
         Properties properties = new Properties();
         properties.put("bootstrap.servers", arguments.text("bootstrap", null));
         properties.put("isolation.level", arguments.text("isolation", "read_uncommitted"));
@@ -46,6 +56,7 @@ public final class ConsumeAll {
         }
         long patience = arguments.number("patience-ms", 60_000);
         String topic = arguments.text("topic", null);
+        boolean eachRecord = arguments.flag("each-record");
 
         Map<Integer, Sum> sums = new TreeMap<>();
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(properties)) {
@@ -61,6 +72,9 @@ public final class ConsumeAll {
                 for (ConsumerRecord<byte[], byte[]> record : records) {
                     if (record.offset() < ends.get(new TopicPartition(topic, record.partition()))) {
                         add(sums.get(record.partition()), record);
+                        if (eachRecord) {
+                            out.println("record " + line(record));
+                        }
                     }
                 }
                 if (!records.isEmpty()) {
@@ -70,27 +84,44 @@ public final class ConsumeAll {
                 }
             }
         }
-        sums.forEach((partition, sum) -> System.out.println(
+        sums.forEach((partition, sum) -> out.println(
             "partition " + partition + " records " + sum.records
                 + " sha256 " + HexFormat.of().formatHex(sum.digest.digest())
                 + " first-offset " + sum.first + " last-offset " + sum.last));
+        out.flush();
+    }
+
+    /** {@code P OFFSET TIMESTAMP SHA256 KEY VALUE-BYTES NUMBER}. */
+    static String line(ConsumerRecord<byte[], byte[]> record) {
+        MessageDigest whole = sha256();
+        digest(whole, record);
+        String key = record.key() == null ? "-" : HexFormat.of().formatHex(sha256().digest(record.key()), 0, 8);
+        String length = record.value() == null ? "-" : Integer.toString(record.value().length);
+        Header number = record.headers().lastHeader("number");
+        return record.partition() + " " + record.offset() + " " + record.timestamp()
+            + " " + HexFormat.of().formatHex(whole.digest(), 0, 16) + " " + key + " " + length
+            + " " + (number == null ? "-" : HexFormat.of().formatHex(number.value()));
     }
 
     private static void add(Sum sum, ConsumerRecord<byte[], byte[]> record) {
         sum.records++;
         sum.first = sum.first < 0 ? record.offset() : sum.first;
         sum.last = record.offset();
+        digest(sum.digest, record);
+    }
+
+    private static void digest(MessageDigest digest, ConsumerRecord<byte[], byte[]> record) {
         ByteBuffer times = ByteBuffer.allocate(12);
         times.putLong(record.timestamp()).putInt(record.timestampType().id);
-        sum.digest.update(times.array());
-        field(sum.digest, record.key());
-        field(sum.digest, record.value());
+        digest.update(times.array());
+        field(digest, record.key());
+        field(digest, record.value());
         for (Header header : record.headers()) {
-            field(sum.digest, header.key().getBytes(StandardCharsets.UTF_8));
-            field(sum.digest, header.value());
+            field(digest, header.key().getBytes(StandardCharsets.UTF_8));
+            field(digest, header.value());
         }
         // Ends the headers: no field has this length.
-        sum.digest.update(new byte[] {(byte) 0x80, 0, 0, 0});
+        digest.update(new byte[] {(byte) 0x80, 0, 0, 0});
     }
 
     /** Length and content, so that no two different sequences of fields hash alike; null has length -1. */

@@ -1,3 +1,4 @@
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -38,7 +39,7 @@ public final class ProduceMix {
     private volatile boolean ending;
 
     public static void main(String[] words) throws Exception {
-        new ProduceMix(new Arguments(words, "until-stdin-closes", "always-keyed")).run();
+        new ProduceMix(new Arguments(words, "until-stdin-closes", "always-keyed", "numbered")).run();
     }
 
     private ProduceMix(Arguments arguments) {
@@ -171,7 +172,12 @@ public final class ProduceMix {
         byte[] value = kind == 0 && key != null ? null : value();
         // About a millisecond apart, but not in order.
         Long timestamp = firstTimestamp + n / 10 + random.nextInt(100);
-        return new ProducerRecord<>(topic, partition, timestamp, key, value, headers());
+        List<Header> headers = headers();
+        if (arguments.flag("numbered")) {
+            // No two records of a topic are alike then: producer and number.
+            headers.add(new RecordHeader("number", ByteBuffer.allocate(16).putLong(arguments.number("seed", 1)).putLong(n).array()));
+        }
+        return new ProducerRecord<>(topic, partition, timestamp, key, value, headers);
     }
 
     private byte[] value() {

@@ -5,6 +5,11 @@
 //! * [`scenario`]: two test clusters in memory, flows between them, and what their logs have to look like.
 //! * [`java`]: Kafka's own producer and consumer, as second opinions and for load.
 //! * [`scene`]: two clusters, these programs, and a copy between the two.
+//! * [`replication`]: `verbatim run`, ready to be started again and again.
+//! * [`workload`]: Java producers at work on topics of every kind, and what has to be true of their copies.
+//! * [`gaps`]: many offsets for little.
+//! * [`kills`]: the product dies again and again while such producers write.
+//! * [`likeness`]: whether two topics show the same records, one by one.
 //! * [`tls`]: certificates for brokers.
 //! * [`verbatim`]: the product as a process.
 //! * [`waiting`]: for conditions, with a deadline.
@@ -12,14 +17,19 @@
 //! A file in `tests/tests` whose name starts with `kafka` is run by `cargo xtask test` as part of the real-Kafka step; all others
 //! must get by without, or skip through [`kafka::distribution`].
 
+pub mod gaps;
 pub mod java;
 pub mod kafka;
+pub mod kills;
+pub mod likeness;
 pub mod oracle;
+pub mod replication;
 pub mod scenario;
 pub mod scene;
 pub mod tls;
 pub mod verbatim;
 pub mod waiting;
+pub mod workload;
 
 use std::error::Error;
 use std::fmt;

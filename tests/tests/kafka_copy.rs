@@ -4,7 +4,6 @@
 //! its own. The clusters are never dropped: their wardens end them with this process.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use verbatim_tests::oracle::{
 use verbatim_tests::scene::{Scene, consumers_agree, start};
 use verbatim_tests::verbatim::Ended;
 use verbatim_tests::waiting::wait_until;
+use verbatim_tests::workload::is_clean;
 use verbatim_tests::{TestResult, kafka};
 use xtask::kafka::{Cluster, Options};
 
@@ -193,22 +193,6 @@ fn a_compacted_topic() -> TestResult {
     assert!(is_clean(&scene.clusters.source, topic, 2)?, "the source was compacted again meanwhile");
     println!("compacted: {holes} thinned batches; {}", ended.stdout.trim());
     Ok(())
-}
-
-/// Whether the cleaner has been through all closed segments of a topic's partitions (on a cluster of one broker).
-fn is_clean(cluster: &Cluster, topic: &str, partitions: i32) -> TestResult<bool> {
-    let directory = cluster.log_dir(1)?;
-    let checkpoint = fs::read_to_string(directory.join("cleaner-offset-checkpoint")).unwrap_or_default();
-    for partition in 0..partitions {
-        let segments = fs::read_dir(directory.join(format!("{topic}-{partition}")))?
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".log")?.parse::<i64>().ok());
-        let active = segments.max().unwrap_or(0);
-        let line = format!("{topic} {partition} {active}");
-        if active == 0 || !checkpoint.lines().any(|found| found == line) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Append times are the source log's own; the copy has the same bytes, and with them the times the producers gave.

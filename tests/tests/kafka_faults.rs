@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
-use verbatim_tests::java::{Mix, Produced, Running};
+use verbatim_tests::java::{Mix, MixMode, Produced, Running};
 use verbatim_tests::oracle::{Client, Comparison, NewTopic};
 use verbatim_tests::scene::Scene;
 use verbatim_tests::verbatim::{PATIENCE, Verbatim};
@@ -14,7 +14,9 @@ use verbatim_tests::{Failure, TestResult, kafka};
 use xtask::kafka::{Cluster, Options};
 
 const TOPICS: [(&str, i32); 2] = [("orders", 4), ("events", 2)];
-const PATTERN: &str = "orders,events";
+/// Written in transactions, of which some are aborted: its target ends elsewhere than its source.
+const IN_TRANSACTIONS: (&str, i32) = ("payments", 3);
+const PATTERN: &str = "orders,events,payments";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
@@ -124,18 +126,26 @@ impl Storm {
         let mut load = Vec::new();
         let replicas = i16::try_from(brokers)?;
         // A producer that outlives everything that happens to its brokers.
-        let client =
-            [("delivery.timeout.ms", "900000"), ("request.timeout.ms", "5000"), ("max.block.ms", "900000")];
+        let client = [
+            ("delivery.timeout.ms", "900000"),
+            ("request.timeout.ms", "5000"),
+            ("max.block.ms", "900000"),
+            ("transaction.timeout.ms", "900000"),
+        ];
         let client = client.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        for (seed, (topic, partitions)) in (1..).zip(TOPICS) {
+        for (seed, (topic, partitions)) in (1..).zip(TOPICS.into_iter().chain([IN_TRANSACTIONS])) {
             scene.create(&NewTopic::new(topic, partitions).replication_factor(replicas))?;
-            let (codec, size_bytes, rate) =
-                if topic == "orders" { ("zstd", (50, 1_000), 400) } else { ("none", (1_000, 20_000), 60) };
+            let (codec, size_bytes, rate, mode) = match topic {
+                "orders" => ("zstd", (50, 1_000), 400, MixMode::Idempotent),
+                "events" => ("none", (1_000, 20_000), 60, MixMode::Idempotent),
+                _ => ("lz4", (50, 1_000), 200, MixMode::Transactional { records: 20, abort_every: 3 }),
+            };
             let partitions = partitions.unsigned_abs();
             let mix = Mix {
                 codec,
                 size_bytes,
                 rate,
+                mode,
                 linger_ms: 20,
                 partitions,
                 seed,
@@ -214,9 +224,14 @@ impl Storm {
 
     /// Ends the load, waits for the copy, ends it and compares.
     fn conclude(mut self, verbatim: Verbatim, faults: usize) -> TestResult {
-        let mut acked = BTreeMap::new();
+        let (mut acked, mut committed) = (BTreeMap::new(), BTreeMap::new());
         for (topic, load) in self.load.drain(..) {
-            for (partition, count) in Produced::parse(&load.finish()?)?.acked {
+            let produced = Produced::parse(&load.finish()?)?;
+            if topic == IN_TRANSACTIONS.0 {
+                committed = produced.committed;
+                continue;
+            }
+            for (partition, count) in produced.acked {
                 acked.insert((topic.to_owned(), partition), i64::try_from(count)?);
             }
         }
@@ -224,7 +239,14 @@ impl Storm {
         let goals = ends(&mut self.scene.at_source())?;
         assert_eq!(goals, acked, "an idempotent producer's log holds what was acknowledged");
         let mut target = self.scene.at_target();
-        let caught_up = wait_until("the copy to catch up", PATIENCE, || Ok(ends(&mut target)? == goals));
+        let caught_up = wait_until("the copy to catch up", PATIENCE, || {
+            for (partition, count) in &committed {
+                if target.end(IN_TRANSACTIONS.0, *partition)? != i64::try_from(*count)? {
+                    return Ok(false);
+                }
+            }
+            Ok(ends(&mut target)? == goals)
+        });
         if let Err(failure) = caught_up {
             let copied = ends(&mut target)?;
             return Err(
@@ -242,6 +264,11 @@ impl Storm {
             assert!(report.is_equal(), "{report}\n{}", ended.stderr);
             records += report.records();
         }
+        let (source, target) = (self.scene.source(), self.scene.target());
+        let report = Comparison::new(&source, &target, IN_TRANSACTIONS.0).committed().run()?;
+        assert!(report.is_equal(), "{report}\n{}", ended.stderr);
+        assert_eq!(report.records(), committed.values().sum::<u64>(), "{report}");
+        records += report.records();
         println!(
             "{}: {records} records identical after {faults} faults; caught up {} ms after the load ended; at most {resident} MiB \
              resident; {}",

@@ -82,6 +82,17 @@ impl Programs {
         isolation: Isolation,
         client: &[(&str, &str)],
     ) -> Result<Consumed, Error> {
+        Consumed::parse(&self.print_topic(bootstrap, topic, isolation, client, &[])?)
+    }
+
+    pub(super) fn print_topic(
+        &self,
+        bootstrap: &str,
+        topic: &str,
+        isolation: Isolation,
+        client: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Result<String, Error> {
         let level = match isolation {
             Isolation::Uncommitted => "read_uncommitted",
             Isolation::Committed => "read_committed",
@@ -92,6 +103,7 @@ impl Programs {
             let pairs: Vec<String> = client.iter().map(|(name, value)| format!("{name}={value}")).collect();
             arguments.extend(["--client".to_owned(), pairs.join(",")]);
         }
-        Consumed::parse(&self.run("ConsumeAll", &arguments)?)
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.run("ConsumeAll", &arguments)
     }
 }

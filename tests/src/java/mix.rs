@@ -49,6 +49,8 @@ pub struct Mix {
     pub timestamp: Option<i64>,
     /// Whether every record has a key, as a compacted topic demands; else an eighth has none.
     pub always_keyed: bool,
+    /// Whether every record has a header `number` that tells it from all others: the seed and a count.
+    pub numbered: bool,
     /// Further client settings.
     pub client: Vec<(String, String)>,
 }
@@ -70,6 +72,7 @@ impl Default for Mix {
             linger_ms: 5,
             timestamp: None,
             always_keyed: false,
+            numbered: false,
             client: Vec::new(),
         }
     }
@@ -140,6 +143,7 @@ fn arguments(bootstrap: &str, topic: &str, mix: &Mix) -> Vec<String> {
         linger_ms,
         timestamp,
         always_keyed,
+        numbered,
         client,
     } = mix;
     let mut arguments = Vec::new();
@@ -178,6 +182,9 @@ fn arguments(bootstrap: &str, topic: &str, mix: &Mix) -> Vec<String> {
     }
     if *always_keyed {
         arguments.push("--always-keyed".to_owned());
+    }
+    if *numbered {
+        arguments.push("--numbered".to_owned());
     }
     arguments
 }

@@ -7,7 +7,8 @@
 //! Request versions are such that brokers from 2.3 to 4.x serve them.
 //!
 //! Reading order: `primitives`, `connection`, `client` (the requests of a reader and writer), `admin` (those
-//! of an administrator), `questions` (those that may be refused), `crc`, `batch` (one header), `log` (a partition), `compare`
+//! of an administrator), `questions` (those that may be refused), `groups` (those of
+//! consumer groups), `crc`, `batch` (one header), `log` (a partition), `compare`
 //! (two of them), `build` (batches no proper client would send).
 
 mod admin;
@@ -18,6 +19,7 @@ mod compare;
 mod connection;
 mod crc;
 mod error;
+mod groups;
 mod log;
 mod primitives;
 mod questions;

@@ -44,6 +44,10 @@ pub struct Wanted {
 /// What a Fetch answer holds of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
     /// Error code.
     pub code: i16,
     /// High watermark.
@@ -75,6 +79,14 @@ pub struct ProducerState {
     pub coordinator_epoch: i32,
     /// First offset of its open transaction, or -1.
     pub transaction_start: i64,
+}
+
+/// Whom a coordinator is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub(super) enum CoordinatorOf {
+    Group = 0,
+    Transaction = 1,
 }
 
 impl Client {
@@ -136,8 +148,8 @@ impl Client {
         rest.int32()?;
         let (code, session) = (rest.int16()?, rest.int32()?);
         let slices = rest.array(|rest| {
-            rest.string()?;
-            rest.array(slice)
+            let topic = rest.string()?;
+            rest.array(|rest| slice(rest, &topic))
         })?;
         Ok((code, session, slices.into_iter().flatten().collect()))
     }
@@ -251,13 +263,14 @@ impl Client {
         Ok(configs)
     }
 
-    /// Producer id and epoch of a transactional id, its open transaction aborted.
+    /// Producer id and epoch of a transactional id, its open transaction aborted. It may stay open for ten minutes.
     pub fn init_transactions(&mut self, transactional_id: &str) -> Result<(i64, i16), Error> {
-        let body = Body::default().string(transactional_id).int32(60_000);
-        let (code, id, epoch) = self.ask_coordinator(transactional_id, 22, 1, &body.0, |rest| {
-            rest.int32()?;
-            Ok((rest.int16()?, rest.int64()?, rest.int16()?))
-        })?;
+        let body = Body::default().string(transactional_id).int32(600_000);
+        let (code, id, epoch) =
+            self.ask_coordinator(CoordinatorOf::Transaction, transactional_id, (22, 1), &body.0, |rest| {
+                rest.int32()?;
+                Ok((rest.int16()?, rest.int64()?, rest.int16()?))
+            })?;
         accepted("InitProducerId", transactional_id, code).map(|()| (id, epoch))
     }
 
@@ -271,14 +284,15 @@ impl Client {
     ) -> Result<(), Error> {
         let body = Body::default().string(transactional_id).int64(producer.0).int16(producer.1).array(1);
         let body = body.string(topic).array(1).int32(partition);
-        let (code, ..) = self.ask_coordinator(transactional_id, 24, 1, &body.0, |rest| {
-            rest.int32()?;
-            let code = one(*rest, |rest| {
+        let (code, ..) =
+            self.ask_coordinator(CoordinatorOf::Transaction, transactional_id, (24, 1), &body.0, |rest| {
                 rest.int32()?;
-                rest.int16()
+                let code = one(*rest, |rest| {
+                    rest.int32()?;
+                    rest.int16()
+                })?;
+                Ok((code, 0, 0))
             })?;
-            Ok((code, 0, 0))
-        })?;
         accepted("AddPartitionsToTxn", transactional_id, code)
     }
 
@@ -291,22 +305,23 @@ impl Client {
     ) -> Result<(), Error> {
         let body = Body::default().string(transactional_id).int64(producer.0).int16(producer.1);
         let body = body.int8(commit.into());
-        let (code, ..) = self.ask_coordinator(transactional_id, 26, 1, &body.0, |rest| {
-            rest.int32()?;
-            Ok((rest.int16()?, 0, 0))
-        })?;
+        let (code, ..) =
+            self.ask_coordinator(CoordinatorOf::Transaction, transactional_id, (26, 1), &body.0, |rest| {
+                rest.int32()?;
+                Ok((rest.int16()?, 0, 0))
+            })?;
         accepted("EndTxn", transactional_id, code)
     }
 
-    fn ask_coordinator(
+    pub(super) fn ask_coordinator(
         &mut self,
-        transactional_id: &str,
-        api_key: i16,
-        version: i16,
+        kind: CoordinatorOf,
+        name: &str,
+        (api_key, version): (i16, i16),
         body: &[u8],
         parse: impl Fn(&mut Rest<'_>) -> Result<(i16, i64, i16), Error>,
     ) -> Result<(i16, i64, i16), Error> {
-        let find = Body::default().string(transactional_id).int8(1);
+        let find = Body::default().string(name).int8(kind as i8);
         self.until_settled(
             |client| {
                 let answer = client.ask_any_broker(10, 1, &find.0)?;
@@ -342,7 +357,7 @@ impl Client {
     }
 }
 
-fn accepted(request: &'static str, subject: &str, code: i16) -> Result<(), Error> {
+pub(super) fn accepted(request: &'static str, subject: &str, code: i16) -> Result<(), Error> {
     match code {
         0 => Ok(()),
         code => Err(Error::Broker { request, topic: subject.to_owned(), partition: -1, code }),
@@ -350,7 +365,10 @@ fn accepted(request: &'static str, subject: &str, code: i16) -> Result<(), Error
 }
 
 /// The one partition of the one topic of an answer.
-fn one<T>(mut rest: Rest<'_>, partition: impl Fn(&mut Rest<'_>) -> Result<T, Error>) -> Result<T, Error> {
+pub(super) fn one<T>(
+    mut rest: Rest<'_>,
+    partition: impl Fn(&mut Rest<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let found = rest.array(|rest| {
         rest.string()?;
         rest.array(|rest| partition(rest))
@@ -358,13 +376,23 @@ fn one<T>(mut rest: Rest<'_>, partition: impl Fn(&mut Rest<'_>) -> Result<T, Err
     found.into_iter().flatten().next().ok_or(Error::malformed("answer without the partition"))
 }
 
-fn slice(rest: &mut Rest<'_>) -> Result<Slice, Error> {
-    rest.int32()?;
+fn slice(rest: &mut Rest<'_>, topic: &str) -> Result<Slice, Error> {
+    let (topic, partition) = (topic.to_owned(), rest.int32()?);
     let code = rest.int16()?;
     let (high_watermark, last_stable, log_start) = (rest.int64()?, rest.int64()?, rest.int64()?);
     let aborted = rest.array(|rest| Ok((rest.int64()?, rest.int64()?)))?;
     rest.int32()?;
     let records = rest.bytes()?;
     let batches = parse_batches(records)?;
-    Ok(Slice { code, high_watermark, last_stable, log_start, aborted, bytes: records.len(), batches })
+    Ok(Slice {
+        topic,
+        partition,
+        code,
+        high_watermark,
+        last_stable,
+        log_start,
+        aborted,
+        bytes: records.len(),
+        batches,
+    })
 }
