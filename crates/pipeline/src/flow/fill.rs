@@ -191,6 +191,12 @@ impl Partition {
             end += i64::from(batch.records);
         }
         self.cursor.target = end;
+        // What was left out behind each is passed with it from now on.
+        let nexts = self.queue.iter().skip(1).map(|batch| batch.source_offset);
+        let nexts: Vec<i64> = nexts.chain([self.cursor.passed]).collect();
+        for (batch, next) in self.queue.iter_mut().zip(nexts) {
+            batch.source_next = batch.source_next.max(next);
+        }
         if self.queue.is_empty() {
             self.settled.source_offset = self.cursor.passed.max(source);
             self.map.pass(self.settled.source_offset);
