@@ -341,6 +341,9 @@ impl Client {
         })?;
         self.brokers = brokers.into_iter().collect();
         self.controller = rest.int32()?;
+        // A broker that is gone is not listed; what it led is asked for again.
+        let brokers = &self.brokers;
+        self.leaders.retain(|_, leader| brokers.contains_key(leader));
         let (leaders, known_replicas) = (&mut self.leaders, &mut self.replicas);
         rest.array(|rest| {
             let code = rest.int16()?;
@@ -353,7 +356,7 @@ impl Client {
                 let in_sync = rest.array(|rest| rest.int32())?.len();
                 known_replicas.insert((name.clone(), partition), (replicas, in_sync));
                 match leader {
-                    0.. => leaders.insert((name.clone(), partition), leader),
+                    _ if brokers.contains_key(&leader) => leaders.insert((name.clone(), partition), leader),
                     _ => leaders.remove(&(name.clone(), partition)),
                 };
                 Ok(partition)
@@ -428,14 +431,23 @@ impl Client {
         version: i16,
         body: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        self.patiently(|client| client.metadata(None))?;
+        // For a moment a broker may name none, or one that it does not list.
+        self.patiently(|client| {
+            client.metadata(None)?;
+            let topic = String::new();
+            let missing = Error::Broker { request: "Metadata", topic, partition: -1, code: NO_LEADER };
+            if client.brokers.contains_key(&client.controller) { Ok(()) } else { Err(missing) }
+        })?;
         self.ask_node(self.controller, api_key, version, body)
     }
 
     fn ask_node(&mut self, node: i32, api_key: i16, version: i16, body: &[u8]) -> Result<Vec<u8>, Error> {
         match self.brokers.get(&node).cloned() {
             Some(address) => self.ask(&address, api_key, version, body),
-            None => Err(Error::malformed("Metadata answer: it names a broker it does not list")),
+            None => {
+                let topic = String::new();
+                Err(Error::Broker { request: "Metadata", topic, partition: -1, code: NO_LEADER })
+            }
         }
     }
 
