@@ -14,6 +14,16 @@ use std::time::Duration;
 const TIMEOUT_MS: i32 = 15_000;
 const FETCH_BYTES: i32 = 1 << 20;
 
+/// What became of an appended batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub base_offset: i64,
+    /// The time the broker stamped it with, in milliseconds since the epoch; −1 where the topic keeps the
+    /// producers' times (`message.timestamp.type=CreateTime`).
+    pub log_append_time_ms: i64,
+}
+
 impl Cluster {
     /// Hands every whole batch of format 2 from offset `from` to the high watermark to `each`, until that
     /// returns `false`. The first batch may begin below `from`.
@@ -72,7 +82,7 @@ impl Cluster {
         }
     }
 
-    /// Appends one whole batch, acknowledged by all in-sync replicas; returns its base offset.
+    /// Appends one whole batch, acknowledged by all in-sync replicas.
     ///
     /// # Errors
     /// When the broker does not answer, refuses, or is not the leader.
@@ -82,7 +92,7 @@ impl Cluster {
         topic: &TopicIdentity,
         partition: i32,
         batch: &Bytes,
-    ) -> Result<i64, ClusterError> {
+    ) -> Result<Appended, ClusterError> {
         let connection = self.connection(leader, Lane::Control).await?;
         let offered = version(&connection, produce::API_KEY, produce::MIN_VERSION, produce::MAX_VERSION)?;
         let version = if topic.id == crate::primitives::TopicId::ZERO { offered.min(12) } else { offered };
@@ -96,7 +106,10 @@ impl Cluster {
             ProduceAnswer::decode(version, &answer).map_err(|error| malformed(&connection, error))?;
         let produced = answer.partitions.into_iter().next().ok_or_else(missing)?;
         match BrokerError(produced.error_code) {
-            BrokerError::NONE => Ok(produced.base_offset),
+            BrokerError::NONE => Ok(Appended {
+                base_offset: produced.base_offset,
+                log_append_time_ms: produced.log_append_time_ms,
+            }),
             code => {
                 let message = produced.error_message.map(|text| String::from_utf8_lossy(&text).into_owned());
                 Err(refused("write", topic, partition, code, message))
@@ -105,12 +118,17 @@ impl Cluster {
     }
 }
 
-fn version(connection: &Connection, api_key: i16, min: i16, max: i16) -> Result<i16, ClusterError> {
+pub(super) fn version(
+    connection: &Connection,
+    api_key: i16,
+    min: i16,
+    max: i16,
+) -> Result<i16, ClusterError> {
     let unsupported = || failed(connection, Cause::Unsupported { api_key });
     connection.version(api_key, min, max).ok_or_else(unsupported)
 }
 
-fn malformed(connection: &Connection, error: Malformed) -> ClusterError {
+pub(super) fn malformed(connection: &Connection, error: Malformed) -> ClusterError {
     failed(connection, Cause::Io(io::Error::new(io::ErrorKind::InvalidData, error)))
 }
 

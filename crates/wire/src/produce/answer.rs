@@ -26,6 +26,9 @@ pub struct ProducedPartition {
     pub error_code: i16,
     /// Offset the first record got, also for a batch recognised as sent before; −1 with an error.
     pub base_offset: i64,
+    /// The time the broker stamped the records with, in milliseconds since the epoch; −1 where the topic keeps
+    /// the producers' times. For a batch recognised as sent before it is that batch's own largest time.
+    pub log_append_time_ms: i64,
     /// First offset of the log; −1 when unknown.
     pub log_start_offset: i64,
     /// The broker's explanation, if any (version 8 and up).
@@ -80,7 +83,7 @@ fn decode_partition(
     let partition = reader.i32()?;
     let error_code = reader.i16()?;
     let base_offset = reader.i64()?;
-    reader.i64()?; // log append time
+    let log_append_time_ms = reader.i64()?;
     let log_start_offset = reader.i64()?;
     let mut error_message = None;
     if version >= 8 {
@@ -107,6 +110,7 @@ fn decode_partition(
         partition,
         error_code,
         base_offset,
+        log_append_time_ms,
         log_start_offset,
         error_message,
         current_leader,

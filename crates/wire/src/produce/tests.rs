@@ -98,6 +98,7 @@ fn answers_are_read_in_every_version() {
             partition: 4,
             error_code: 87,
             base_offset: 1000,
+            log_append_time_ms: 5,
             log_start_offset: 17,
             error_message: (version >= 8).then(|| Bytes::from_static(b"why")),
             current_leader: (version >= 10).then_some((6, 11)),

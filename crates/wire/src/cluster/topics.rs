@@ -1,11 +1,15 @@
-//! Topics and their configs: CreateTopics (19), DescribeConfigs (32).
+//! Topics: CreateTopics (19), DeleteTopics (20), CreatePartitions (37). The controller answers these.
 
-use super::{BrokerError, Cluster, ClusterError, PartitionMetadata, persist};
+use super::by_topic::topic_name;
+use super::{BrokerError, CHANGE_TIMEOUT_MS, Cluster, ClusterError, PartitionMetadata, persist};
+use crate::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use crate::messages::describe_configs_request::DescribeConfigsResource;
-use crate::messages::{CreateTopicsRequest, DescribeConfigsRequest, StrBytes, TopicName};
+use crate::messages::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, StrBytes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The last version of DeleteTopics that names topics in the plain list (6 can also name them by id).
+const DELETE_TOPICS_VERSION: i16 = 5;
 
 /// A topic to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,25 +31,6 @@ impl NewTopic {
     }
 }
 
-/// The value of a topic config and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicConfig {
-    /// The value; `None` for sensitive ones.
-    pub value: Option<String>,
-    /// Whether it was set on the topic itself, not inherited from the broker or Kafka's defaults.
-    pub is_topic_override: bool,
-}
-
-/// Configs of one topic by name.
-pub type TopicConfigs = BTreeMap<String, TopicConfig>;
-
-/// `ConfigResource.Type.TOPIC`.
-const TOPIC_RESOURCE: i8 = 2;
-/// `DescribeConfigsResponse.ConfigSource.TOPIC_CONFIG`.
-const TOPIC_CONFIG_SOURCE: i8 = 1;
-/// How long a broker may take to create a topic.
-const CREATE_TIMEOUT_MS: i32 = 30_000;
-
 impl Cluster {
     /// Creates `topics`; a topic that exists already is left as it is. With `validate_only` nothing is
     /// created. One outcome per topic, in order.
@@ -59,15 +44,12 @@ impl Cluster {
     ) -> Result<Vec<Result<(), ClusterError>>, ClusterError> {
         let request = CreateTopicsRequest::default()
             .with_topics(topics.iter().map(creatable).collect())
-            .with_timeout_ms(CREATE_TIMEOUT_MS)
+            .with_timeout_ms(CHANGE_TIMEOUT_MS)
             .with_validate_only(validate_only);
-        let answer = self.call_controller(&request).await?;
+        let answer = self.call_controller(&request, i16::MAX).await?;
         let outcome = |topic: &NewTopic| {
             let Some(result) = answer.topics.iter().find(|result| **result.name == *topic.name) else {
-                return Err(ClusterError::Missing {
-                    request: "create topic",
-                    subject: topic.name.to_string(),
-                });
+                return Err(missing("create topic", &topic.name));
             };
             let code = BrokerError(result.error_code);
             if code == BrokerError::TOPIC_ALREADY_EXISTS {
@@ -86,6 +68,48 @@ impl Cluster {
         let name = topic.name.clone();
         self.create_topics(&[topic], false).await?.into_iter().collect::<Result<(), _>>()?;
         self.topics_are_there(&[name]).await
+    }
+
+    /// Gives `topic` `total` partitions in all. Brokers hear of them some time after the answer; see
+    /// [`Cluster::topics_are_there`].
+    ///
+    /// # Errors
+    /// When no broker answers, or it is refused: INVALID_PARTITIONS when it has as many or more already.
+    pub async fn create_partitions(&self, topic: &str, total: i32) -> Result<(), ClusterError> {
+        let asked = CreatePartitionsTopic::default()
+            .with_name(topic_name(topic))
+            .with_count(total)
+            .with_assignments(None);
+        let request =
+            CreatePartitionsRequest::default().with_topics(vec![asked]).with_timeout_ms(CHANGE_TIMEOUT_MS);
+        let answer = self.call_controller(&request, i16::MAX).await?;
+        let missing = || missing("create partitions of topic", topic);
+        let result = answer.results.into_iter().find(|result| **result.name == *topic).ok_or_else(missing)?;
+        let message = result.error_message.map(|message| message.to_string());
+        BrokerError(result.error_code).check("create partitions of topic", topic, message)
+    }
+
+    /// Deletes `topics`, data included. One outcome per topic, in order; UNKNOWN_TOPIC_OR_PARTITION for one that
+    /// is not there. Brokers may show a topic for some time after it was deleted.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub async fn delete_topics(
+        &self,
+        topics: &[Arc<str>],
+    ) -> Result<Vec<Result<(), ClusterError>>, ClusterError> {
+        let names = topics.iter().map(|topic| topic_name(topic)).collect();
+        let request =
+            DeleteTopicsRequest::default().with_topic_names(names).with_timeout_ms(CHANGE_TIMEOUT_MS);
+        let answer = self.call_controller(&request, DELETE_TOPICS_VERSION).await?;
+        let outcome = |topic: &Arc<str>| {
+            let named = |name: &crate::messages::TopicName| **name == **topic;
+            let result = answer.responses.iter().find(|result| result.name.as_ref().is_some_and(named));
+            let result = result.ok_or_else(|| missing("delete topic", topic))?;
+            let message = result.error_message.as_ref().map(ToString::to_string);
+            BrokerError(result.error_code).check("delete topic", topic, message)
+        };
+        Ok(topics.iter().map(outcome).collect())
     }
 
     /// Waits until every partition of `topics` has a leader: brokers hear of a new topic some time after the
@@ -109,40 +133,6 @@ impl Cluster {
         })
         .await
     }
-
-    /// The configs of `topics`, one outcome per topic, in order.
-    ///
-    /// # Errors
-    /// When no broker answers.
-    pub async fn topic_configs(
-        &self,
-        topics: &[Arc<str>],
-    ) -> Result<Vec<Result<TopicConfigs, ClusterError>>, ClusterError> {
-        let resource = |name: &Arc<str>| {
-            DescribeConfigsResource::default()
-                .with_resource_type(TOPIC_RESOURCE)
-                .with_resource_name(StrBytes::from_string(name.to_string()))
-        };
-        let request = DescribeConfigsRequest::default().with_resources(topics.iter().map(resource).collect());
-        let answer = self.call_any(&request).await?;
-        let outcome = |name: &Arc<str>| {
-            let Some(result) = answer.results.iter().find(|result| *result.resource_name == **name) else {
-                return Err(ClusterError::Missing {
-                    request: "describe configs of",
-                    subject: name.to_string(),
-                });
-            };
-            let message = result.error_message.as_ref().map(ToString::to_string);
-            BrokerError(result.error_code).check("describe configs of topic", name, message)?;
-            let configs = result.configs.iter().map(|config| {
-                let value = config.value.as_ref().map(ToString::to_string);
-                let is_topic_override = config.config_source == TOPIC_CONFIG_SOURCE;
-                (config.name.to_string(), TopicConfig { value, is_topic_override })
-            });
-            Ok(configs.collect())
-        };
-        Ok(topics.iter().map(outcome).collect())
-    }
 }
 
 fn creatable(topic: &NewTopic) -> CreatableTopic {
@@ -152,8 +142,12 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
             .with_value(Some(StrBytes::from_string(value.clone())))
     };
     CreatableTopic::default()
-        .with_name(TopicName(StrBytes::from_string(topic.name.to_string())))
+        .with_name(topic_name(&topic.name))
         .with_num_partitions(topic.partitions)
         .with_replication_factor(topic.replication_factor)
         .with_configs(topic.configs.iter().map(config).collect())
+}
+
+fn missing(request: &'static str, topic: &str) -> ClusterError {
+    ClusterError::Missing { request, subject: topic.to_owned() }
 }
