@@ -187,7 +187,15 @@ impl Mirror {
         for topic in &topics {
             tracing::warn!("topic {topic}: deleting it on the target, to copy it anew, by the flow's policy");
         }
-        self.target.delete_topics(&topics).await.map_err(MirrorError::Target)?;
+        for deleted in self.target.delete_topics(&topics).await.map_err(MirrorError::Target)? {
+            let is_gone =
+                |error: &ClusterError| error.broker_error() == Some(BrokerError::UNKNOWN_TOPIC_OR_PARTITION);
+            if let Err(error) = deleted
+                && !is_gone(&error)
+            {
+                return Err(MirrorError::Target(error));
+            }
+        }
         for topic in &topics {
             self.flow.forget_topic(topic).await?;
             self.known.remove(topic);

@@ -150,7 +150,12 @@ impl TestCluster {
     /// Forgets, on all partitions, producers whose last *record time* is at least `expiration_ms` old and that have
     /// no open transaction. Returns nothing; Kafka does this every ten minutes with a day.
     pub fn expire_producer_ids(&self, expiration_ms: i64) {
-        let before_ms = self.core.clock.now_ms() - expiration_ms;
+        self.expire_producers(self.core.clock.now_ms() - expiration_ms);
+    }
+
+    /// The same for a given time: forgets producers whose last record time is `before_ms`, in milliseconds since the
+    /// epoch, or earlier.
+    pub fn expire_producers(&self, before_ms: i64) {
         let mut state = self.core.state();
         let partitions = state.topics.iter_mut().flat_map(|(_, topic)| &mut topic.partitions);
         partitions.for_each(|partition| partition.log.producers.expire(before_ms));

@@ -60,7 +60,8 @@ where
             Err(error) => error,
         };
         let class = error.broker_error().map(BrokerError::class);
-        let is_passing = matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh));
+        let is_passing = matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh))
+            && error.unsupported_api().is_none();
         if !is_passing || backoff.attempts() >= ATTEMPTS {
             return Err(error);
         }

@@ -46,6 +46,7 @@ const TABLE: &[(i16, &str, ErrorClass)] = &[
     (8, "BROKER_NOT_AVAILABLE", Refresh),
     (9, "REPLICA_NOT_AVAILABLE", Refresh),
     (10, "MESSAGE_TOO_LARGE", TooLarge),
+    (12, "OFFSET_METADATA_TOO_LARGE", Fatal),
     (13, "NETWORK_EXCEPTION", Refresh),
     (14, "COORDINATOR_LOAD_IN_PROGRESS", Retry),
     (15, "COORDINATOR_NOT_AVAILABLE", Retry),
@@ -55,6 +56,10 @@ const TABLE: &[(i16, &str, ErrorClass)] = &[
     (19, "NOT_ENOUGH_REPLICAS", Retry),
     (20, "NOT_ENOUGH_REPLICAS_AFTER_APPEND", Retry),
     (21, "INVALID_REQUIRED_ACKS", Fatal),
+    (22, "ILLEGAL_GENERATION", Fatal),
+    (24, "INVALID_GROUP_ID", Fatal),
+    (25, "UNKNOWN_MEMBER_ID", Fatal),
+    (27, "REBALANCE_IN_PROGRESS", Fatal),
     (29, "TOPIC_AUTHORIZATION_FAILED", Denied),
     (30, "GROUP_AUTHORIZATION_FAILED", Denied),
     (31, "CLUSTER_AUTHORIZATION_FAILED", Denied),
@@ -74,6 +79,8 @@ const TABLE: &[(i16, &str, ErrorClass)] = &[
     (47, "INVALID_PRODUCER_EPOCH", Fenced),
     (48, "INVALID_TXN_STATE", Fatal),
     (49, "INVALID_PRODUCER_ID_MAPPING", Fatal),
+    (50, "INVALID_TRANSACTION_TIMEOUT", Fatal),
+    (51, "CONCURRENT_TRANSACTIONS", Retry),
     (52, "TRANSACTION_COORDINATOR_FENCED", Fenced),
     (53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", Denied),
     (55, "OPERATION_NOT_ATTEMPTED", Retry),
@@ -81,13 +88,16 @@ const TABLE: &[(i16, &str, ErrorClass)] = &[
     (58, "SASL_AUTHENTICATION_FAILED", Denied),
     (59, "UNKNOWN_PRODUCER_ID", Sequence),
     (60, "REASSIGNMENT_IN_PROGRESS", Retry),
+    (69, "GROUP_ID_NOT_FOUND", Fatal),
     (70, "FETCH_SESSION_ID_NOT_FOUND", Retry),
     (71, "INVALID_FETCH_SESSION_EPOCH", Retry),
     (72, "LISTENER_NOT_FOUND", Refresh),
+    (73, "TOPIC_DELETION_DISABLED", Fatal),
     (74, "FENCED_LEADER_EPOCH", Refresh),
     (75, "UNKNOWN_LEADER_EPOCH", Refresh),
     (76, "UNSUPPORTED_COMPRESSION_TYPE", Fatal),
     (78, "OFFSET_NOT_AVAILABLE", Retry),
+    (82, "FENCED_INSTANCE_ID", Fatal),
     (83, "ELIGIBLE_LEADERS_NOT_AVAILABLE", Refresh),
     (87, "INVALID_RECORD", Fatal),
     (88, "UNSTABLE_OFFSET_COMMIT", Retry),
@@ -103,17 +113,34 @@ const TABLE: &[(i16, &str, ErrorClass)] = &[
 impl BrokerError {
     /// No error.
     pub const NONE: Self = Self(0);
+    /// The offset is below the log's start or above its end.
+    pub const OFFSET_OUT_OF_RANGE: Self = Self(1);
+    /// The batch does not match its checksum, or is no batch.
+    pub const CORRUPT_MESSAGE: Self = Self(2);
     /// The topic is not there, or not yet.
     pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
+    /// A commit while the group has members.
+    pub const UNKNOWN_MEMBER_ID: Self = Self(25);
+    /// Neither CLUSTER_ACTION nor ALTER on the cluster.
+    pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
     /// No leader, for now.
     pub const LEADER_NOT_AVAILABLE: Self = Self(5);
     /// Creating what exists.
     pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
-
-    /// The topic's configs do not allow it.
+    /// Deleting records where `cleanup.policy` does not contain `delete`.
     pub const POLICY_VIOLATION: Self = Self(44);
-    /// A marker of a newer coordinator epoch has been written.
+    /// A marker of an older producer epoch.
+    pub const INVALID_PRODUCER_EPOCH: Self = Self(47);
+    /// A marker of an older coordinator epoch.
     pub const TRANSACTION_COORDINATOR_FENCED: Self = Self(52);
+    /// Another partition of the request was refused, so nothing was tried with this one.
+    pub const OPERATION_NOT_ATTEMPTED: Self = Self(55);
+    /// A newer leader epoch has begun than the one we named.
+    pub const FENCED_LEADER_EPOCH: Self = Self(74);
+    /// The broker has not heard of the leader epoch we named.
+    pub const UNKNOWN_LEADER_EPOCH: Self = Self(75);
+    /// The offset is in the leader's log, but not replicated yet.
+    pub const OFFSET_NOT_AVAILABLE: Self = Self(78);
 
     fn row(self) -> Option<&'static (i16, &'static str, ErrorClass)> {
         TABLE.iter().find(|(code, ..)| *code == self.0)
@@ -122,6 +149,11 @@ impl BrokerError {
     /// What to do about it.
     pub fn class(self) -> ErrorClass {
         self.row().map_or(Fatal, |(_, _, class)| *class)
+    }
+
+    /// Whether the coordinator is loading, unknown or elsewhere: find it again, repeat the request.
+    pub(super) fn is_about_coordinator(self) -> bool {
+        matches!(self.0, 14..=16)
     }
 
     /// `Err` with what was asked and of what, unless there is no error.

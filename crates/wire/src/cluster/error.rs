@@ -1,7 +1,7 @@
 //! What can go wrong with a cluster as a whole.
 
 use super::{BrokerError, ErrorClass};
-use crate::connection::ConnectionError;
+use crate::connection::{Cause, ConnectionError};
 use crate::transport::TlsConfigError;
 use std::sync::Arc;
 
@@ -64,6 +64,18 @@ impl ClusterError {
             _ => None,
         }
     }
+
+    /// The number of the API the broker does not offer in a version we speak, if that is what it was. No retry
+    /// will change it.
+    pub fn unsupported_api(&self) -> Option<i16> {
+        match self {
+            Self::Connection(failure) => match failure.cause {
+                Cause::Unsupported { api_key } => Some(api_key),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 fn listed(failures: &[Arc<ConnectionError>]) -> String {
@@ -83,10 +95,22 @@ fn hint(request: &str, code: BrokerError) -> &'static str {
         "write" => "; grant WRITE on the topic to verbatim's principal",
         "read" => "; grant READ on the topic to verbatim's principal",
         "describe configs of topic" => "; grant DESCRIBE_CONFIGS on the topic to verbatim's principal",
+        "describe configs of broker" => "; grant DESCRIBE_CONFIGS on the cluster to verbatim's principal",
+        "alter configs of topic" => "; grant ALTER_CONFIGS on the topic to verbatim's principal",
+        "create partitions of topic" => "; grant ALTER on the topic to verbatim's principal",
+        "delete topic" => "; grant DELETE on the topic to verbatim's principal",
+        "find the coordinator of group" => "; grant READ on the group to verbatim's principal",
+        "find the coordinator of transactional id"
+        | "get a producer id for transactional id"
+        | "end transaction of" => "; grant WRITE on the transactional id to verbatim's principal",
+        "add to a transaction" => {
+            "; grant WRITE on the topic and on the transactional id to verbatim's principal"
+        }
         _ => "; grant DESCRIBE on the topic to verbatim's principal",
     }
 }
 
 fn explained(message: &Option<String>) -> String {
-    message.as_ref().map(|message| format!(": {}", message.trim_end_matches('.'))).unwrap_or_default()
+    let said = message.as_ref().filter(|message| !message.is_empty());
+    said.map(|message| format!(": {}", message.trim_end_matches('.'))).unwrap_or_default()
 }

@@ -1,48 +1,31 @@
-//! Offsets of consumer groups: FindCoordinator (10), OffsetCommit (8).
+//! Committed offsets of consumer groups: OffsetCommit (8), as a simple consumer that is no member.
 
-use super::offsets::{by_topic_with, topic_name};
-use super::{BrokerError, Cluster, ClusterError, Lane, persist};
+use super::by_topic::{by_topic, topic_name};
+use super::coordinator::Coordinated;
+use super::{BrokerError, Cluster, ClusterError, persist};
 use crate::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use crate::messages::{FindCoordinatorRequest, GroupId, OffsetCommitRequest, StrBytes};
+use crate::messages::{GroupId, OffsetCommitRequest, StrBytes};
 use std::sync::Arc;
 
-/// `FindCoordinatorRequest.CoordinatorType.GROUP`.
-const GROUP: i8 = 0;
-/// The last version that names one key, outside of a list.
-const FIND_ONE: i16 = 3;
-/// The last version that names topics.
-const COMMIT_BY_NAME: i16 = 9;
+/// The last version that names topics by name; 10 names them by id.
+const VERSION: i16 = 9;
+/// `OffsetCommitRequest.DEFAULT_GENERATION_ID`: a consumer without a group.
+const NO_GENERATION: i32 = -1;
+/// Leader epochs of another cluster would make consumers look for a truncation that never was (KIP-320).
+const NO_LEADER_EPOCH: i32 = -1;
 
 impl Cluster {
-    /// The broker that coordinates consumer group `group`.
+    /// Commits `offsets` (topic, partition, offset of the next record to read) for `group`, each with `metadata`, of
+    /// at most 4096 bytes (`offset.metadata.max.bytes`). One error per partition, in the broker's order.
+    ///
+    /// The offset is not compared with the log: one beyond its end sends consumers to `auto.offset.reset`. A group
+    /// without members takes the commit, and is made if it is not there. Errors of a partition:
+    /// UNKNOWN_MEMBER_ID (25) while the group has members, UNKNOWN_TOPIC_OR_PARTITION (3),
+    /// GROUP_AUTHORIZATION_FAILED (30) without READ on the group, TOPIC_AUTHORIZATION_FAILED (29) without READ on
+    /// the topic, OFFSET_METADATA_TOO_LARGE (12).
     ///
     /// # Errors
-    /// When no broker answers, or it is refused.
-    pub async fn group_coordinator(&self, group: &str) -> Result<i32, ClusterError> {
-        let key = StrBytes::from_string(group.to_owned());
-        let brokers = self.brokers();
-        let mut last = None;
-        for broker in brokers.brokers() {
-            let connection = match self.connection(broker.node, Lane::Control).await {
-                Ok(connection) => connection,
-                Err(error) => {
-                    last = Some(error);
-                    continue;
-                }
-            };
-            let request = FindCoordinatorRequest::default().with_key(key.clone()).with_key_type(GROUP);
-            let answer = connection.call_up_to(&request, FIND_ONE).await?;
-            BrokerError(answer.error_code).check("find the coordinator of group", group, None)?;
-            return Ok(answer.node_id.0);
-        }
-        Err(last.unwrap_or(ClusterError::UnknownBroker { node: -1 }))
-    }
-
-    /// Commits offsets (topic, partition, next offset to read) for a group without members, with `metadata` beside each;
-    /// answers per partition.
-    ///
-    /// # Errors
-    /// When no coordinator is found, or it does not answer.
+    /// When no broker answers, or the coordinator cannot be had within some twenty seconds.
     pub async fn commit_offsets(
         &self,
         group: &str,
@@ -50,38 +33,37 @@ impl Cluster {
         metadata: &str,
     ) -> Result<Vec<(Arc<str>, i32, BrokerError)>, ClusterError> {
         let metadata = StrBytes::from_string(metadata.to_owned());
-        let topics = by_topic_with(offsets).into_iter().map(|(topic, partitions)| {
-            let committed = |(partition, offset)| {
-                OffsetCommitRequestPartition::default()
-                    .with_partition_index(partition)
-                    .with_committed_offset(offset)
-                    .with_committed_leader_epoch(-1)
-                    .with_committed_metadata(Some(metadata.clone()))
-            };
-            OffsetCommitRequestTopic::default()
-                .with_name(topic_name(topic))
-                .with_partitions(partitions.into_iter().map(committed).collect())
+        let partitions = offsets.iter().map(|(topic, partition, offset)| {
+            let committed = OffsetCommitRequestPartition::default()
+                .with_partition_index(*partition)
+                .with_committed_offset(*offset)
+                .with_committed_leader_epoch(NO_LEADER_EPOCH)
+                .with_committed_metadata(Some(metadata.clone()));
+            (topic.clone(), committed)
+        });
+        let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
+            OffsetCommitRequestTopic::default().with_name(topic_name(&topic)).with_partitions(partitions)
         });
         let request = OffsetCommitRequest::default()
             .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
-            .with_generation_id_or_member_epoch(-1)
+            .with_generation_id_or_member_epoch(NO_GENERATION)
             .with_topics(topics.collect());
         persist(async || {
-            let coordinator = self.group_coordinator(group).await?;
-            let connection = self.connection(coordinator, Lane::Control).await?;
-            let answer = connection.call_up_to(&request, COMMIT_BY_NAME).await?;
-            let mut outcomes = Vec::new();
-            for topic in answer.topics {
-                let name: Arc<str> = topic.name.as_str().into();
-                for partition in topic.partitions {
-                    let code = BrokerError(partition.error_code);
-                    if [14, 15, 16].contains(&code.0) {
-                        code.check("commit offsets of group", group, None)?;
+            let coordinator = self.coordinator(Coordinated::Group, group).await?;
+            let answer = self.call_limited(coordinator, &request, VERSION, std::time::Duration::ZERO).await?;
+            let mut results = Vec::with_capacity(offsets.len());
+            for answered in answer.topics {
+                let topic: Arc<str> = answered.name.as_str().into();
+                for partition in answered.partitions {
+                    let error = BrokerError(partition.error_code);
+                    // The coordinator is elsewhere or not ready: nothing was committed, all of it is sent again.
+                    if error.is_about_coordinator() {
+                        error.check("commit offsets of group", group, None)?;
                     }
-                    outcomes.push((name.clone(), partition.partition_index, code));
+                    results.push((topic.clone(), partition.partition_index, error));
                 }
             }
-            Ok(outcomes)
+            Ok(results)
         })
         .await
     }

@@ -14,12 +14,13 @@ use std::time::Duration;
 const TIMEOUT_MS: i32 = 15_000;
 const FETCH_BYTES: i32 = 1 << 20;
 
-/// A batch that was appended.
+/// What became of an appended batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     /// Offset of its first record.
     pub base_offset: i64,
-    /// The broker's time, in milliseconds since the epoch, where the topic replaces timestamps by it; else −1.
+    /// The time the broker stamped it with, in milliseconds since the epoch; −1 where the topic keeps the
+    /// producers' times (`message.timestamp.type=CreateTime`).
     pub log_append_time_ms: i64,
 }
 

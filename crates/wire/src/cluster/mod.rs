@@ -1,78 +1,54 @@
 //! A cluster: its brokers, who leads what, and the connections to them.
 
 mod address;
-mod admin;
 mod backoff;
 mod broker_error;
-mod deletion;
+mod by_topic;
+mod config;
+mod configs;
+mod coordinator;
 mod epochs;
 mod error;
 mod groups;
-mod last_batches;
 mod log;
 mod markers;
 mod metadata;
 mod offsets;
+mod producers;
 mod read;
+mod tails;
+mod topics;
+mod transactions;
 
 pub use address::{Bootstrap, BootstrapError};
-pub use admin::{NewTopic, TopicConfig, TopicConfigs};
 pub use backoff::{Backoff, persist};
 pub use broker_error::{BrokerError, ErrorClass};
+pub use config::ClusterConfig;
+pub use configs::{BrokerConfigs, TopicConfig, TopicConfigs};
+pub use epochs::EpochEnd;
 pub use error::ClusterError;
-pub use last_batches::LastBatch;
 pub use log::Appended;
 pub use markers::{AbortMarkers, MarkersWritten};
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
-pub use offsets::{OffsetAt, PartitionOffset, PartitionProducers, ProducerState};
+pub use offsets::{OffsetAt, PartitionOffset};
+pub use producers::{PartitionProducers, ProducerState};
+pub use tails::LastBatch;
+pub use topics::NewTopic;
 
-use crate::connection::{BufferPool, Cause, Connection, ConnectionConfig, ConnectionError};
+use crate::connection::{BufferPool, Cause, Connection, ConnectionError};
 use crate::fetch;
-use crate::messages::MetadataRequest;
+use crate::messages::{ApiKey, MetadataRequest};
 use crate::produce;
-use crate::transport::{Connector, TcpConfig, TcpConnector, TlsConfig, TlsConfigError, TlsConnector};
+use crate::transport::Connector;
 use kafka_protocol::protocol::Request;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
-/// Settings of a cluster.
-#[derive(Debug, Clone)]
-pub struct ClusterConfig {
-    /// First addresses to try.
-    pub bootstrap: Bootstrap,
-    /// Settings of every connection.
-    pub connection: ConnectionConfig,
-    /// Socket options.
-    pub tcp: TcpConfig,
-    /// Whom to trust, where the bootstrap address says `tls://`.
-    pub tls: TlsConfig,
-    /// Unused receive buffers kept for the next answers, in bytes. Default 16 MiB.
-    pub buffer_bytes: usize,
-}
-
-impl ClusterConfig {
-    /// Settings with defaults for brokers at `bootstrap`: `[tls://]host:port[,host:port...]`.
-    ///
-    /// # Errors
-    /// When the addresses cannot be read.
-    pub fn new(bootstrap: &str) -> Result<Self, BootstrapError> {
-        Ok(Self {
-            bootstrap: bootstrap.parse()?,
-            connection: ConnectionConfig::default(),
-            tcp: TcpConfig::default(),
-            tls: TlsConfig::default(),
-            buffer_bytes: 16 << 20,
-        })
-    }
-
-    fn connector(&self) -> Result<Arc<dyn Connector>, TlsConfigError> {
-        Ok(if self.bootstrap.is_tls() {
-            Arc::new(TlsConnector::new(self.tcp.clone(), &self.tls)?)
-        } else {
-            Arc::new(TcpConnector::new(self.tcp.clone()))
-        })
-    }
-}
+/// How long a broker may take over a request that changes something.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same as requests carry it.
+const CHANGE_TIMEOUT_MS: i32 = 30_000;
 
 /// What a connection to a broker is for. One broker works on one request of a connection at a time, so a
 /// fetch that waits for data must not share one with anything else.
@@ -195,13 +171,22 @@ impl Cluster {
     /// # Errors
     /// When no broker does.
     pub async fn call_any<R: Request>(&self, request: &R) -> Result<R::Response, ClusterError> {
+        self.call_any_limited(request, i16::MAX).await
+    }
+
+    /// As [`Cluster::call_any`], in no version above `max_version`.
+    pub(crate) async fn call_any_limited<R: Request>(
+        &self,
+        request: &R,
+        max_version: i16,
+    ) -> Result<R::Response, ClusterError> {
         let mut failures = Vec::new();
         let brokers = self.brokers();
         // Brokers we are connected to first: one that is down can take seconds to say so.
         let (connected, others): (Vec<_>, Vec<_>) =
             brokers.brokers().iter().partition(|broker| self.is_connected(broker.node));
         for broker in connected.into_iter().chain(others) {
-            match self.call(broker.node, request).await {
+            match self.call_limited(broker.node, request, max_version, Duration::ZERO).await {
                 Err(ClusterError::Connection(failure)) => failures.push(failure),
                 other => return other,
             }
@@ -212,7 +197,7 @@ impl Cluster {
             *bootstrap = Some(open_bootstrap(&self.0.config, &*self.0.connector, &self.0.pool).await?);
         }
         match bootstrap.as_ref() {
-            Some(connection) => Ok(connection.call(request).await?),
+            Some(connection) => Ok(connection.call_limited(request, max_version, Duration::ZERO).await?),
             None => Err(ClusterError::Unreachable { failures }),
         }
     }
@@ -228,23 +213,40 @@ impl Cluster {
     /// # Errors
     /// When the broker cannot be reached or does not answer.
     pub async fn call<R: Request>(&self, node: i32, request: &R) -> Result<R::Response, ClusterError> {
-        Ok(self.connection(node, Lane::Control).await?.call(request).await?)
+        self.call_limited(node, request, i16::MAX, Duration::ZERO).await
     }
 
-    /// Whether broker `node` speaks `version` of the API of this key.
-    async fn connection_version(&self, node: i32, api_key: i16, version: i16) -> Result<bool, ClusterError> {
-        match self.connection(node, Lane::Control).await {
-            Ok(connection) => Ok(connection.version(api_key, version, version).is_some()),
-            Err(ClusterError::UnknownBroker { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
+    /// As [`Cluster::call`], in no version above `max_version`; the broker itself may take `wait`.
+    pub(crate) async fn call_limited<R: Request>(
+        &self,
+        node: i32,
+        request: &R,
+        max_version: i16,
+        wait: Duration,
+    ) -> Result<R::Response, ClusterError> {
+        let connection = self.connection(node, Lane::Control).await?;
+        Ok(connection.call_limited(request, max_version, wait).await?)
+    }
+
+    /// Whether broker `node` offers the API of this number in a version we speak.
+    ///
+    /// # Errors
+    /// When the broker is not known or cannot be reached.
+    pub async fn supports(&self, node: i32, api_key: i16) -> Result<bool, ClusterError> {
+        let Ok(spoken) = ApiKey::try_from(api_key).map(|api| api.valid_versions()) else { return Ok(false) };
+        let connection = self.connection(node, Lane::Control).await?;
+        Ok(connection.version(api_key, spoken.min, spoken.max).is_some())
     }
 
     /// Sends `request` to the controller, as brokers before KRaft demand for administration.
-    pub(crate) async fn call_controller<R: Request>(&self, request: &R) -> Result<R::Response, ClusterError> {
+    pub(crate) async fn call_controller<R: Request>(
+        &self,
+        request: &R,
+        max_version: i16,
+    ) -> Result<R::Response, ClusterError> {
         let controller = self.brokers().controller();
-        match self.call(controller, request).await {
-            Err(ClusterError::UnknownBroker { .. }) => self.call_any(request).await,
+        match self.call_limited(controller, request, max_version, CHANGE_TIMEOUT).await {
+            Err(ClusterError::UnknownBroker { .. }) => self.call_any_limited(request, max_version).await,
             other => other,
         }
     }

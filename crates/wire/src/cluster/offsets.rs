@@ -1,13 +1,10 @@
-//! What a leader knows of a partition's log: ListOffsets (2), DescribeProducers (61); and InitProducerId (22).
+//! Offsets that bound a partition's log: ListOffsets (2), DeleteRecords (21). Its end before replication: `epochs`.
 
-use super::{BrokerError, Cluster, ClusterError, Lane, persist};
-use crate::messages::describe_producers_request::TopicRequest;
-use crate::messages::describe_producers_response::ProducerState as DescribedProducer;
+use super::by_topic::{by_topic, topic_name};
+use super::{BrokerError, CHANGE_TIMEOUT, CHANGE_TIMEOUT_MS, Cluster, ClusterError};
+use crate::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use crate::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use crate::messages::{
-    BrokerId, DescribeProducersRequest, InitProducerIdRequest, ListOffsetsRequest, StrBytes, TopicName,
-};
-use std::collections::BTreeMap;
+use crate::messages::{BrokerId, DeleteRecordsRequest, ListOffsetsRequest};
 use std::sync::Arc;
 
 /// Which offset of a log.
@@ -44,34 +41,6 @@ pub struct PartitionOffset {
     pub error: BrokerError,
 }
 
-/// The producers of one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartitionProducers {
-    /// Topic.
-    pub topic: Arc<str>,
-    /// Partition number.
-    pub partition: i32,
-    /// Everyone the leader remembers.
-    pub producers: Vec<ProducerState>,
-    /// The broker's error for this partition.
-    pub error: BrokerError,
-}
-
-/// What the leader remembers of a producer id (`ProducerStateEntry`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProducerState {
-    /// Producer id.
-    pub producer_id: i64,
-    /// Its epoch.
-    pub producer_epoch: i32,
-    /// Sequence number of its last record; −1 when it wrote only markers.
-    pub last_sequence: i32,
-    /// Largest timestamp of its last batch, in milliseconds since the epoch.
-    pub last_timestamp: i64,
-    /// Coordinator epoch of its last marker, −1 for none.
-    pub coordinator_epoch: i32,
-}
-
 impl Cluster {
     /// Asks broker `leader` for an offset of each of `partitions`.
     ///
@@ -83,6 +52,7 @@ impl Cluster {
         partitions: &[(Arc<str>, i32)],
         at: OffsetAt,
     ) -> Result<Vec<PartitionOffset>, ClusterError> {
+        let partitions = partitions.iter().map(|(topic, partition)| (topic.clone(), *partition));
         let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
             let asked = |partition| {
                 ListOffsetsPartition::default()
@@ -91,7 +61,7 @@ impl Cluster {
                     .with_timestamp(at.wire_timestamp())
             };
             ListOffsetsTopic::default()
-                .with_name(topic_name(topic))
+                .with_name(topic_name(&topic))
                 .with_partitions(partitions.into_iter().map(asked).collect())
         });
         let request =
@@ -109,85 +79,40 @@ impl Cluster {
         Ok(offsets.collect())
     }
 
-    /// Asks broker `leader` what it remembers of the producers of `partitions`; `None` when it cannot tell
-    /// (before Kafka 2.8).
+    /// Moves the first offset of each of `partitions` up to the given one; −1 means the high watermark. Returns the
+    /// low watermark of all replicas, which is where the log begins then; −1 with an error. Asking for an offset
+    /// below the log's start changes nothing and is no error.
+    ///
+    /// Errors of a partition (`ReplicaManager.deleteRecordsOnLocalLog`): POLICY_VIOLATION (44) where
+    /// `cleanup.policy` does not contain `delete`, OFFSET_OUT_OF_RANGE (1) above the high watermark,
+    /// REQUEST_TIMED_OUT (7) when a replica did not follow within 30 seconds. Needs DELETE on the topic.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn describe_producers(
+    pub async fn delete_records(
         &self,
         leader: i32,
-        partitions: &[(Arc<str>, i32)],
-    ) -> Result<Option<Vec<PartitionProducers>>, ClusterError> {
-        const API_KEY: i16 = 61;
-        if self.connection(leader, Lane::Control).await?.version(API_KEY, 0, 0).is_none() {
-            return Ok(None);
-        }
-        let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
-            TopicRequest::default().with_name(topic_name(topic)).with_partition_indexes(partitions)
+        partitions: &[(Arc<str>, i32, i64)],
+    ) -> Result<Vec<PartitionOffset>, ClusterError> {
+        let partitions = partitions.iter().map(|(topic, partition, before)| {
+            let asked = DeleteRecordsPartition::default().with_partition_index(*partition);
+            (topic.clone(), asked.with_offset(*before))
         });
-        let request = DescribeProducersRequest::default().with_topics(topics.collect());
-        let answer = self.call(leader, &request).await?;
-        let found = answer.topics.into_iter().flat_map(|answered| {
+        let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
+            DeleteRecordsTopic::default().with_name(topic_name(&topic)).with_partitions(partitions)
+        });
+        let request =
+            DeleteRecordsRequest::default().with_topics(topics.collect()).with_timeout_ms(CHANGE_TIMEOUT_MS);
+        let answer = self.call_limited(leader, &request, i16::MAX, CHANGE_TIMEOUT).await?;
+        let offsets = answer.topics.into_iter().flat_map(|answered| {
             let topic: Arc<str> = answered.name.as_str().into();
-            answered.partitions.into_iter().map(move |p| PartitionProducers {
+            answered.partitions.into_iter().map(move |p| PartitionOffset {
                 topic: topic.clone(),
                 partition: p.partition_index,
-                producers: p.active_producers.iter().map(producer_state).collect(),
+                offset: p.low_watermark,
                 error: BrokerError(p.error_code),
             })
         });
-        Ok(Some(found.collect()))
+        Ok(offsets.collect())
     }
-
-    /// A producer id of our own, with epoch 0 (idempotent, not transactional).
-    ///
-    /// # Errors
-    /// When no broker answers, or it is refused.
-    pub async fn init_producer_id(&self) -> Result<(i64, i16), ClusterError> {
-        let request = InitProducerIdRequest::default()
-            .with_transactional_id(None)
-            .with_transaction_timeout_ms(i32::MAX)
-            .with_producer_id((-1).into())
-            .with_producer_epoch(-1);
-        persist(async || {
-            let answer = self.call_any(&request).await?;
-            let subject = format!("cluster {}", self.id());
-            BrokerError(answer.error_code).check("get a producer id from", subject, None)?;
-            Ok((answer.producer_id.0, answer.producer_epoch))
-        })
-        .await
-    }
-}
-
-fn producer_state(answer: &DescribedProducer) -> ProducerState {
-    ProducerState {
-        producer_id: answer.producer_id.0,
-        producer_epoch: answer.producer_epoch,
-        last_sequence: answer.last_sequence,
-        last_timestamp: answer.last_timestamp,
-        coordinator_epoch: answer.coordinator_epoch,
-    }
-}
-
-pub(super) fn by_topic_with<T: Copy>(
-    partitions: &[(Arc<str>, i32, T)],
-) -> BTreeMap<&Arc<str>, Vec<(i32, T)>> {
-    let mut topics: BTreeMap<&Arc<str>, Vec<(i32, T)>> = BTreeMap::new();
-    for (topic, partition, with) in partitions {
-        topics.entry(topic).or_default().push((*partition, *with));
-    }
-    topics
-}
-
-fn by_topic(partitions: &[(Arc<str>, i32)]) -> BTreeMap<&Arc<str>, Vec<i32>> {
-    let mut topics: BTreeMap<&Arc<str>, Vec<i32>> = BTreeMap::new();
-    for (topic, partition) in partitions {
-        topics.entry(topic).or_default().push(*partition);
-    }
-    topics
-}
-
-pub(super) fn topic_name(topic: &Arc<str>) -> TopicName {
-    TopicName(StrBytes::from_string(topic.to_string()))
 }

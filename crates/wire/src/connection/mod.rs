@@ -140,32 +140,24 @@ impl Connection {
     /// # Errors
     /// When the broker does not have the API, or the connection ends, or the answer is malformed.
     pub async fn call<R: Request>(&self, request: &R) -> Result<R::Response, Arc<ConnectionError>> {
-        let range = self.versions.range(R::KEY);
-        let version = range
-            .and_then(messages::newest_version::<R>)
-            .ok_or_else(|| self.error(Cause::Unsupported { api_key: R::KEY }))?;
-        self.call_version(request, version).await
+        self.call_limited(request, i16::MAX, Duration::ZERO).await
     }
 
-    /// As [`call`](Self::call), in no version above `max_version`.
-    pub(crate) async fn call_up_to<R: Request>(
+    /// As [`Connection::call`], in no version above `max_version`; the answer may take `wait`, what the request
+    /// asks the broker to wait, plus the request timeout.
+    pub(crate) async fn call_limited<R: Request>(
         &self,
         request: &R,
         max_version: i16,
+        wait: Duration,
     ) -> Result<R::Response, Arc<ConnectionError>> {
-        let version = self.version(R::KEY, R::VERSIONS.min, R::VERSIONS.max.min(max_version));
-        let version = version.ok_or_else(|| self.error(Cause::Unsupported { api_key: R::KEY }))?;
-        self.call_version(request, version).await
-    }
-
-    pub(crate) async fn call_version<R: Request>(
-        &self,
-        request: &R,
-        version: i16,
-    ) -> Result<R::Response, Arc<ConnectionError>> {
+        let range = self.versions.range(R::KEY);
+        let version = range
+            .and_then(|range| messages::newest_version::<R>(*range.start()..=max_version.min(*range.end())))
+            .ok_or_else(|| self.error(Cause::Unsupported { api_key: R::KEY }))?;
         let undecodable = |error| self.error(Cause::Message(error));
         let frame = messages::encode(request, version, &self.config.client_id).map_err(undecodable)?;
-        let answer = self.exchange(frame, Duration::ZERO).await?;
+        let answer = self.exchange(frame, wait).await?;
         messages::decode::<R>(&answer, version).map_err(undecodable)
     }
 

@@ -11,6 +11,15 @@ pub(crate) enum TopicRef {
     Id(TopicId),
 }
 
+impl TopicRef {
+    pub(crate) fn is(&self, topic: &super::TopicIdentity) -> bool {
+        match self {
+            Self::Name(name) => name.as_ref() == topic.name.as_bytes(),
+            Self::Id(id) => *id == topic.id,
+        }
+    }
+}
+
 /// A decoded answer.
 #[derive(Debug)]
 pub struct FetchAnswer {

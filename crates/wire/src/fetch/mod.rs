@@ -14,6 +14,9 @@ mod answer;
 mod request;
 mod session;
 
+pub(crate) use answer::TopicRef;
+pub(crate) use request::encode_once;
+
 pub use answer::{AbortedTransaction, DivergingEpoch, FetchAnswer, FetchedPartition};
 pub use request::{FetchLimits, Isolation, TopicIdentity};
 pub use session::{FetchSession, FetchTarget, SessionError};

@@ -49,6 +49,9 @@ pub struct TopicIdentity {
     pub id: TopicId,
 }
 
+/// `FetchMetadata.FINAL_EPOCH`: no session, and none to be opened.
+const FINAL_EPOCH: i32 = -1;
+
 pub(super) struct SessionFields {
     pub(super) id: i32,
     pub(super) epoch: i32,
@@ -97,6 +100,26 @@ pub(super) fn encode(
     }
     put_no_tags(out, flexible);
     frame
+}
+
+/// A fetch outside of any session, of partitions in the order given: brokers fill the answer in that order, and only
+/// the first batch of all comes whole whatever its size. `wanted` names each partition once: topic, partition, offset.
+pub(crate) fn encode_once(
+    version: i16,
+    client_id: &str,
+    limits: &FetchLimits,
+    wanted: &[(&TopicIdentity, i32, i64)],
+) -> Frame {
+    let fields = |(_, partition, fetch_offset): &(&TopicIdentity, i32, i64)| PartitionFields {
+        partition: *partition,
+        current_leader_epoch: -1,
+        fetch_offset: *fetch_offset,
+        last_fetched_epoch: -1,
+    };
+    let topics = wanted.chunk_by(|(a, ..), (b, ..)| a == b);
+    let topics = topics.filter_map(|chunk| Some((chunk.first()?.0, chunk.iter().map(fields).collect())));
+    let session = SessionFields { id: 0, epoch: FINAL_EPOCH };
+    encode(version, client_id, &session, limits, &topics.collect::<Vec<_>>(), &[])
 }
 
 fn put_topic(out: &mut BytesMut, version: i16, topic: &TopicIdentity) {

@@ -26,7 +26,8 @@ pub struct ProducedPartition {
     pub error_code: i16,
     /// Offset the first record got, also for a batch recognised as sent before; −1 with an error.
     pub base_offset: i64,
-    /// The broker's time, in milliseconds since the epoch, where the topic replaces timestamps by it; else −1.
+    /// The time the broker stamped the records with, in milliseconds since the epoch; −1 where the topic keeps
+    /// the producers' times. For a batch recognised as sent before it is that batch's own largest time.
     pub log_append_time_ms: i64,
     /// First offset of the log; −1 when unknown.
     pub log_start_offset: i64,
