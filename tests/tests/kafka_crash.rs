@@ -30,7 +30,6 @@ fn two_hundred_kills() -> TestResult {
 
 /// The same while the cleaner takes records out of what is being copied.
 #[test]
-#[ignore = "known defect: records are counted on a source log that has been compacted since"]
 fn two_hundred_kills_beside_the_cleaner() -> TestResult {
     let streams = vec![
         Stream::new("compacted", Kind::Compacted, 2, 400),

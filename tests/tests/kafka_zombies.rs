@@ -29,7 +29,6 @@ fn a_paused_instance_comes_back_after_it_was_replaced() -> TestResult {
 }
 
 #[test]
-#[ignore = "known defect: a broker that has forgotten who wrote a record takes it twice"]
 fn a_paused_instance_comes_back_where_the_broker_forgets() -> TestResult {
     come_back(Stage::open("paused-forgotten", &FORGETFUL, old(fresh()), false)?)
 }
@@ -45,20 +44,17 @@ fn three_instances_at_once_with_old_records() -> TestResult {
 }
 
 #[test]
-#[ignore = "known defect: a broker that has forgotten who wrote a record takes it twice"]
 fn three_instances_at_once_where_the_broker_forgets() -> TestResult {
     trio(Stage::open("trio-forgotten", &FORGETFUL, old(fresh()), false)?)
 }
 
 #[test]
-#[ignore = "known defect: records are counted on a source log that has been compacted since"]
 fn three_instances_at_once_beside_the_cleaner() -> TestResult {
     trio(Stage::open("trio-cleaner", &[], fresh(), true)?)
 }
 
 /// Nothing of the flow is on the target yet: three instances take their first steps together.
 #[test]
-#[ignore = "known defect: each takes a producer id of its own, and the target gets the first records of both"]
 fn three_instances_begin_together() -> TestResult {
     let Some(mut stage) = Stage::open("together", &[], fresh(), false)? else { return Ok(()) };
     let mut slots: [Slot; 3] = Default::default();

@@ -168,6 +168,10 @@ impl FlowTask {
                 }
             }
         }
+        // Any of them may have set the partition back.
+        if self.partition(number).is_none_or(|p| p.generation != generation) {
+            return;
+        }
         if let Some(failure) = failure {
             return self.repack_failed(number, failure, now);
         }

@@ -130,9 +130,9 @@ fn finish(
     held: &Held,
     what: &Align,
 ) -> Result<Aligned, Misaligned> {
-    // All of them gone to compaction cannot be told from another log.
-    let is_other = aligned.runs.is_empty() && !held.contents.is_empty();
-    if is_other || (next < held.contents.len() && !what.is_compacted) {
+    // Compaction may have taken all of them. That the topic is the same one, its id says; that its log was not cut, the
+    // leader epochs.
+    if next < held.contents.len() && !what.is_compacted {
         return Err(Misaligned::NotInSource { target: what.settled.target_offset + next as i64 });
     }
     aligned.source_offset = source_offset;

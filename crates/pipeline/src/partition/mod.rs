@@ -250,6 +250,9 @@ impl Partition {
 
     /// Something of the source was passed over and needs no settling of its own.
     pub(crate) fn pass_to(&mut self, next_offset: i64, leader_epoch: i32) {
+        if !self.state.is_copying() {
+            return; // Set back meanwhile: it will be read again.
+        }
         self.cursor.passed = self.cursor.passed.max(next_offset);
         self.cursor.passed_epoch = leader_epoch;
         if self.is_preserved() {
