@@ -24,6 +24,7 @@ pub mod kills;
 pub mod likeness;
 pub mod oracle;
 pub mod replication;
+pub mod sameness;
 pub mod scenario;
 pub mod scene;
 pub mod tls;

@@ -2,13 +2,12 @@
 //! records, and whatever crashes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_protocol::messages::ApiKey;
 use verbatim_pipeline::{FlowConfig, FlowHandle, Offsets, OffsetsHeld, StopReason};
 use verbatim_testbroker::{Control, ErrorCode, TestCluster, batch};
-use verbatim_tests::oracle::RawRecord;
+use verbatim_tests::sameness::assert_same;
 use verbatim_tests::scenario::{Dice, Stage, committed, eventually, fill, log, now_ms, numbered, soon};
 
 fn preserve() -> FlowConfig {
@@ -16,38 +15,6 @@ fn preserve() -> FlowConfig {
         offsets: Offsets::Preserve,
         position_interval: Duration::from_millis(500),
         ..FlowConfig::default()
-    }
-}
-
-/// Records by offset: what a consumer of committed records sees.
-fn seen(cluster: &TestCluster, topic: &str, partition: i32) -> BTreeMap<i64, RawRecord> {
-    let start = cluster.log_start(topic, partition).unwrap();
-    let batches = committed(&log(cluster, topic, partition));
-    let records = batches.iter().filter(|batch| batch.last_offset() >= start).flat_map(|batch| {
-        let at = |record: RawRecord| {
-            let offset = batch.base_offset + i64::from(record.offset_delta);
-            (offset, RawRecord { offset_delta: 0, ..record })
-        };
-        batch.records().unwrap().into_iter().map(at)
-    });
-    records.filter(|(offset, _)| *offset >= start).collect()
-}
-
-/// Both sides have the same records at the same offsets, begin and end alike, and nothing is visible on the target that a reader of
-/// committed records does not see on the source.
-fn assert_same(stage: &Stage, topic: &str) {
-    for partition in 0..stage.source.partitions(topic).unwrap() as i32 {
-        let (source, target) = (seen(&stage.source, topic, partition), seen(&stage.target, topic, partition));
-        assert_eq!(source, target, "{topic}-{partition}");
-        let uncommitted = log(&stage.target, topic, partition);
-        assert!(uncommitted.iter().all(|batch| !batch.is_transactional() || batch.is_control()));
-        let bounds = |cluster: &TestCluster| {
-            (
-                cluster.log_start(topic, partition).unwrap(),
-                cluster.last_stable_offset(topic, partition).unwrap(),
-            )
-        };
-        assert_eq!(bounds(&stage.source), bounds(&stage.target), "{topic}-{partition}: log start and end");
     }
 }
 

@@ -96,7 +96,7 @@ impl RawBatch {
 }
 
 /// A record of an uncompressed batch.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct RawRecord {
     /// Offset relative to the batch.
     pub offset_delta: i32,
