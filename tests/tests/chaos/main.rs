@@ -17,10 +17,14 @@ use std::time::Duration;
 use kafka_protocol::messages::ApiKey;
 use verbatim_pipeline::{FlowConfig, Offsets, OffsetsHeld};
 use verbatim_testbroker::{BatchBuilder, Control, Corruption, ErrorCode, TestCluster, batch};
-use verbatim_tests::scenario::{Dice, Instance, Stage, eventually, now_ms, numbered, soon, translated_config};
+use verbatim_tests::scenario::{
+    Dice, Instance, Stage, eventually, now_ms, numbered, soon, translated_config,
+};
 
 const SEEDS: u64 = 20_000;
 const TOPIC: &str = "t";
+/// How long the copy may take to become perfect once all is well, in virtual time.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn any_schedule_of_faults_leaves_a_perfect_copy() {
@@ -438,6 +442,7 @@ impl Play {
     /// Waits until everything of a partition is on the target.
     async fn arrive(&self, partition: i32) {
         let end = self.stage.source.last_stable_offset(TOPIC, partition).unwrap();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         let arrived = async {
             loop {
                 let status = self.instances[0].flow.status().await.unwrap();
@@ -448,9 +453,11 @@ impl Play {
                 if found.position.source_offset >= end && found.is_copying {
                     return;
                 }
+                let waited = tokio::time::Instant::now() >= deadline;
+                assert!(!waited, "partition {partition} does not come to {end}: {found:?}");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        soon("everything is copied", arrived).await;
+        arrived.await;
     }
 }

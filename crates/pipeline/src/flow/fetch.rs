@@ -182,7 +182,7 @@ impl FlowTask {
     }
 
     /// The source ends before all that the target holds has been met: it has fewer records than it had.
-    fn realign_if_short(&mut self, number: u32, now: Instant) {
+    pub(crate) fn realign_if_short(&mut self, number: u32, now: Instant) {
         let Some(partition) = self.partition(number) else { return };
         let is_read = partition.source.end_offset.is_some_and(|end| partition.cursor.offset >= end);
         let is_waiting =

@@ -181,6 +181,7 @@ impl FlowTask {
         self.repack_backlog(number);
         self.make_ready(number);
         self.pause_or_unpause(number);
+        self.realign_if_short(number, now);
     }
 
     fn repack_failed(&mut self, number: u32, failure: RepackFailure, now: Instant) {
