@@ -169,7 +169,11 @@ impl Partition {
         self.settled.source_offset = end;
         self.settled.target_offset = end;
         match self.queue.front_mut() {
-            Some(next) => next.fill_before = (next.source_offset - end).max(0),
+            Some(next) => {
+                next.fill_before = (next.source_offset - end).max(0);
+                // What was left out here may have been of a newer leader epoch than what was copied before.
+                self.settled.leader_epoch = -1;
+            }
             None => {
                 self.cursor.target = end;
                 self.settled.leader_epoch = self.cursor.passed_epoch;

@@ -33,7 +33,6 @@ pub(crate) struct Align {
 pub(crate) struct Aligned {
     /// Source offset of the first record that the target does not have.
     pub(crate) source_offset: i64,
-    pub(crate) leader_epoch: i32,
     /// Where the records found are.
     pub(crate) runs: Vec<Run>,
 }
@@ -72,11 +71,7 @@ pub(crate) async fn align(source: &Cluster, target: &Cluster, what: &Align) -> R
     let limits =
         RepackLimits { unpacked_bytes: what.unpacked_bytes, batch_bytes: usize::MAX, splits_at_holes: false };
     let held = held(target, what, &contents, limits).await?;
-    let mut aligned = Aligned {
-        source_offset: what.settled.source_offset,
-        leader_epoch: what.settled.leader_epoch,
-        runs: Vec::new(),
-    };
+    let mut aligned = Aligned { source_offset: what.settled.source_offset, runs: Vec::new() };
     // Records of the target before this one are found or given up.
     let mut next = 0;
     loop {
@@ -115,7 +110,6 @@ pub(crate) async fn align(source: &Cluster, target: &Cluster, what: &Align) -> R
                 }
             }
             aligned.source_offset = inspected.next_offset;
-            aligned.leader_epoch = inspected.batch.header.partition_leader_epoch;
         }
         if aligned.source_offset == from {
             return finish(aligned, from, next, &held, what);

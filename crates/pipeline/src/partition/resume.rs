@@ -179,10 +179,22 @@ impl Look<'_> {
 
     /// Reads the log from the settled end on: what is there, and is it ours?
     async fn read(&self, resume: &Resume) -> Result<Result<Ground, ResumeAnswer>, ClusterError> {
-        let from = resume.settled.target_offset;
+        // Where the target's own retention has been at work, what is left of the log has to do.
+        let settled_end = resume.settled.target_offset;
+        let key = (resume.topic.name.clone(), resume.partition);
+        let starts = self.target.list_offsets(self.leader, &[key], OffsetAt::Earliest).await?;
+        let from = starts.iter().map(|start| start.offset).max().unwrap_or(0).max(settled_end);
+        let gone = from - settled_end;
         let is_preserved = resume.offsets == OffsetsHeld::Preserved;
+        // With translated offsets every offset is a record of ours, and each has its number.
+        let gone_numbers = i32::try_from(gone % (1 << 31)).unwrap_or(0);
         let Producers { records: (records, _), markers: (markers, _) } = self.producers;
-        let mut ground = Ground { end: from, held: 0, sequence: resume.settled.sequence, landmark: None };
+        let mut ground = Ground {
+            end: from,
+            held: gone,
+            sequence: sequence_after(resume.settled.sequence, gone_numbers),
+            landmark: None,
+        };
         let mut foreign = None;
         let read = self.target.read_log(self.leader, &resume.topic, resume.partition, from, |batch| {
             let header = batch.header;

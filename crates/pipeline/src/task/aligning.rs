@@ -86,7 +86,8 @@ impl FlowTask {
         partition.settled.source_offset = aligned.source_offset;
         partition.settled.target_offset = ground.end;
         partition.settled.sequence = ground.sequence;
-        partition.settled.leader_epoch = aligned.leader_epoch;
+        // That of the last batch copied is not known: it may be gone.
+        partition.settled.leader_epoch = -1;
         partition.reset_cursor();
         self.note_progress(number);
         self.copy(number);
