@@ -45,9 +45,10 @@ impl Cluster {
     /// Has broker `leader` append `markers` in one request, in order, acknowledged by all in-sync replicas. One
     /// result per entry, in order; an entry with count 0 is not sent and has no error.
     ///
-    /// Brokers answer per producer id and partition, later markers over earlier ones: how many of a partition were
-    /// written does not show, neither with an error nor when the answer is lost. Only the log end tells
-    /// ([`Cluster::log_ends`]), and after a lost answer only once the request cannot be queued any more.
+    /// Brokers answer per producer id and partition, later markers over earlier ones: *no* error means only that the
+    /// last one was written, and an error not that none was (a leader of a moment ago may refuse the first ones).
+    /// Only the log end tells how many ([`Cluster::log_ends`]), and after a lost answer only once the request
+    /// cannot be queued any more.
     ///
     /// Keep the sum of all counts at 1000 or less: each marker is an append of its own, some 25 µs of the leader's
     /// time and some 40 bytes plus the topic's name in the request. An answer is waited for at least 30 seconds,
@@ -55,7 +56,8 @@ impl Cluster {
     ///
     /// Errors of a partition: TRANSACTION_COORDINATOR_FENCED (52), INVALID_PRODUCER_EPOCH (47),
     /// CLUSTER_AUTHORIZATION_FAILED (31) without CLUSTER_ACTION or (from Kafka 3.8 on) ALTER on the cluster, and
-    /// those of any append.
+    /// those of any append. A broker that leads a partition only since a moment ago may answer
+    /// UNKNOWN_TOPIC_OR_PARTITION (3) for it.
     ///
     /// # Errors
     /// When the broker does not answer; one whose [`ClusterError::unsupported_api`] is 27 when it does not offer
