@@ -37,7 +37,7 @@ impl TestCluster {
     /// # Errors
     /// `UNKNOWN_TOPIC_OR_PARTITION`.
     pub fn delete_topic(&self, name: &str) -> Result<(), ErrorCode> {
-        let removed = self.core.state().topics.remove(name);
+        let removed = self.core.state().delete_topic(name);
         self.core.changed.notify_waiters();
         removed.map(|_| ()).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
