@@ -229,12 +229,18 @@ async fn offsets_are_committed_for_a_group_without_members() {
         committed.iter().map(|((_, p), it)| (*p, (it.offset, it.leader_epoch, &*it.metadata))).collect();
     assert_eq!(found, BTreeMap::from([(0, (999, -1, "noted")), (1, (40, -1, "noted"))]));
 
+    let outcome = cluster.commit_offsets("readers", &offsets[..1], &"m".repeat(4097)).await.unwrap();
+    assert_eq!(sorted(outcome), [(1, BrokerError(12))]);
+
     // The coordinator is gone; another takes its groups.
     let coordinator = broker.coordinator("readers").unwrap();
     broker.crash(coordinator).await;
     let outcome = cluster.commit_offsets("readers", &[("t".into(), 0, 1000)], "").await.unwrap();
     assert_eq!(sorted(outcome), [(0, NONE)]);
     assert_eq!(broker.group_offsets("readers")[&("t".to_owned(), 0)].offset, 1000);
+
+    broker.delete_topic("t").unwrap();
+    assert!(broker.group_offsets("readers").is_empty(), "what is committed goes with its topic");
 
     broker.once(ApiKey::FindCoordinator, Control::Error(ErrorCode::GROUP_AUTHORIZATION_FAILED));
     let error = cluster.commit_offsets("readers", &[("t".into(), 0, 1)], "").await.unwrap_err();

@@ -7,7 +7,7 @@
 //! Request versions are such that brokers from 2.3 to 4.x serve them.
 //!
 //! Reading order: `primitives`, `connection`, `client` (the requests of a reader and writer), `admin` (those
-//! of an administrator), `questions` (those that may be refused), `crc`, `batch` (one header), `log` (a partition), `compare`
+//! of an administrator), `questions`, `markers`, `positions` (those that may be refused), `crc`, `batch` (one header), `log` (a partition), `compare`
 //! (two of them), `build` (batches no proper client would send).
 
 mod admin;
@@ -19,6 +19,8 @@ mod connection;
 mod crc;
 mod error;
 mod log;
+mod markers;
+mod positions;
 mod primitives;
 mod questions;
 
@@ -31,5 +33,7 @@ pub use compare::{
 };
 pub use crc::crc32c;
 pub use error::Error;
+
 pub use log::{LogReader, for_each_batch, read_log};
+pub use markers::Markers;
 pub use questions::{Produced, ProducerState, Slice, Wanted};

@@ -13,6 +13,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What a broker says while it does not know yet that it leads a partition, or coordinates a transaction.
 const PASSING: [i16; 7] = [3, 5, 6, 14, 15, 16, 51];
 
+/// `FindCoordinatorRequest.CoordinatorType.TRANSACTION`.
+const TRANSACTION: i8 = 1;
+
 /// The answer to a Produce request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Produced {
@@ -254,10 +257,11 @@ impl Client {
     /// Producer id and epoch of a transactional id, its open transaction aborted.
     pub fn init_transactions(&mut self, transactional_id: &str) -> Result<(i64, i16), Error> {
         let body = Body::default().string(transactional_id).int32(60_000);
-        let (code, id, epoch) = self.ask_coordinator(transactional_id, 22, 1, &body.0, |rest| {
-            rest.int32()?;
-            Ok((rest.int16()?, rest.int64()?, rest.int16()?))
-        })?;
+        let (code, id, epoch) =
+            self.ask_coordinator((TRANSACTION, transactional_id), (22, 1), &body.0, |rest| {
+                rest.int32()?;
+                Ok((rest.int16()?, rest.int64()?, rest.int16()?))
+            })?;
         accepted("InitProducerId", transactional_id, code).map(|()| (id, epoch))
     }
 
@@ -271,7 +275,7 @@ impl Client {
     ) -> Result<(), Error> {
         let body = Body::default().string(transactional_id).int64(producer.0).int16(producer.1).array(1);
         let body = body.string(topic).array(1).int32(partition);
-        let (code, ..) = self.ask_coordinator(transactional_id, 24, 1, &body.0, |rest| {
+        let (code, ..) = self.ask_coordinator((TRANSACTION, transactional_id), (24, 1), &body.0, |rest| {
             rest.int32()?;
             let code = one(*rest, |rest| {
                 rest.int32()?;
@@ -291,22 +295,21 @@ impl Client {
     ) -> Result<(), Error> {
         let body = Body::default().string(transactional_id).int64(producer.0).int16(producer.1);
         let body = body.int8(commit.into());
-        let (code, ..) = self.ask_coordinator(transactional_id, 26, 1, &body.0, |rest| {
+        let (code, ..) = self.ask_coordinator((TRANSACTION, transactional_id), (26, 1), &body.0, |rest| {
             rest.int32()?;
             Ok((rest.int16()?, 0, 0))
         })?;
         accepted("EndTxn", transactional_id, code)
     }
 
-    fn ask_coordinator(
+    pub(super) fn ask_coordinator(
         &mut self,
-        transactional_id: &str,
-        api_key: i16,
-        version: i16,
+        (kind, name): (i8, &str),
+        (api_key, version): (i16, i16),
         body: &[u8],
         parse: impl Fn(&mut Rest<'_>) -> Result<(i16, i64, i16), Error>,
     ) -> Result<(i16, i64, i16), Error> {
-        let find = Body::default().string(transactional_id).int8(1);
+        let find = Body::default().string(name).int8(kind);
         self.until_settled(
             |client| {
                 let answer = client.ask_any_broker(10, 1, &find.0)?;
@@ -326,7 +329,7 @@ impl Client {
     }
 
     /// Asks again while the broker says that it is not ready.
-    fn until_settled<T>(
+    pub(super) fn until_settled<T>(
         &mut self,
         mut question: impl FnMut(&mut Self) -> Result<T, Error>,
         code: impl Fn(&T) -> i16,
@@ -350,7 +353,10 @@ fn accepted(request: &'static str, subject: &str, code: i16) -> Result<(), Error
 }
 
 /// The one partition of the one topic of an answer.
-fn one<T>(mut rest: Rest<'_>, partition: impl Fn(&mut Rest<'_>) -> Result<T, Error>) -> Result<T, Error> {
+pub(super) fn one<T>(
+    mut rest: Rest<'_>,
+    partition: impl Fn(&mut Rest<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let found = rest.array(|rest| {
         rest.string()?;
         rest.array(|rest| partition(rest))
