@@ -4,7 +4,8 @@
 //!   marker costs an offset whether a transaction is open or not.
 //! * A coordinator epoch below the last one of that producer id is fenced (52), a producer epoch too (47).
 //! * Answered once everything is replicated (acks −1), or after 30 seconds.
-//! * Errors are grouped by producer id and partition, the last entry wins: partial success cannot be seen.
+//! * Errors are grouped by producer id and partition, the last entry wins: partial success cannot be seen. A refusal
+//!   of the whole request names only the last entry of each producer id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -46,7 +47,16 @@ impl Api for WriteTxnMarkers {
     }
 
     fn refuse(request: &WriteTxnMarkersRequest, _: i16, code: ErrorCode) -> WriteTxnMarkersResponse {
-        respond(request, |_, _, _| Err(code))
+        // The last entry of a producer id is the only one that is answered (`WriteTxnMarkersRequest.getErrorResponse`).
+        let mut named = request.clone();
+        for at in (0..named.markers.len()).rev() {
+            let producer_id = named.markers.get(at).map(|marker| marker.producer_id);
+            let mut later = named.markers.iter().skip(at + 1).map(|marker| marker.producer_id);
+            if later.any(|later| Some(later) == producer_id) {
+                named.markers.remove(at);
+            }
+        }
+        respond(&named, |_, _, _| Err(code))
     }
 }
 

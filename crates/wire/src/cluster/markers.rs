@@ -5,8 +5,8 @@
 
 use super::by_topic::topic_name;
 use super::{BrokerError, CHANGE_TIMEOUT, Cluster, ClusterError};
-use crate::messages::WriteTxnMarkersRequest;
 use crate::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+use crate::messages::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 use std::sync::Arc;
 
 /// From version 2 on (Kafka 4.2) a marker may have to carry a newer epoch than the last one (KIP-1228).
@@ -77,24 +77,35 @@ impl Cluster {
         }
         let request = WriteTxnMarkersRequest::default().with_markers(entries);
         let answer = self.call_limited(leader, &request, VERSION, CHANGE_TIMEOUT).await?;
-        let error = |asked: &AbortMarkers| {
-            let results = answer.markers.iter().filter(|result| result.producer_id.0 == asked.producer_id);
-            let topics =
-                results.flat_map(|result| &result.topics).filter(|topic| **topic.name == *asked.topic);
-            let mut partitions = topics.flat_map(|topic| &topic.partitions);
-            let found = partitions.find(|result| result.partition_index == asked.partition);
-            found.map(|result| BrokerError(result.error_code))
-        };
         let outcome = |asked: &AbortMarkers| {
             if asked.count == 0 {
                 return Ok(written(asked, BrokerError::NONE));
             }
             let subject = || format!("partition {} of topic {}", asked.partition, asked.topic);
             let missing = || ClusterError::Missing { request: "write markers to", subject: subject() };
-            error(asked).map(|error| written(asked, error)).ok_or_else(missing)
+            let error = reported(&answer, asked).or_else(|| refusal(&answer));
+            error.map(|error| written(asked, error)).ok_or_else(missing)
         };
         markers.iter().map(outcome).collect()
     }
+}
+
+/// What the answer says of one partition and producer id.
+fn reported(answer: &WriteTxnMarkersResponse, asked: &AbortMarkers) -> Option<BrokerError> {
+    let results = answer.markers.iter().filter(|result| result.producer_id.0 == asked.producer_id);
+    let topics = results.flat_map(|result| &result.topics).filter(|topic| **topic.name == *asked.topic);
+    let mut partitions = topics.flat_map(|topic| &topic.partitions);
+    let found = partitions.find(|result| result.partition_index == asked.partition);
+    found.map(|result| BrokerError(result.error_code))
+}
+
+/// The error of a request that was refused as a whole: its answer names, of each producer id, only the partition of
+/// the last marker (`WriteTxnMarkersRequest.getErrorResponse`).
+fn refusal(answer: &WriteTxnMarkersResponse) -> Option<BrokerError> {
+    let topics = answer.markers.iter().flat_map(|result| &result.topics);
+    let mut errors = topics.flat_map(|topic| &topic.partitions).map(|result| BrokerError(result.error_code));
+    let first = errors.next().filter(|first| *first != BrokerError::NONE)?;
+    errors.all(|error| error == first).then_some(first)
 }
 
 fn entry(asked: &AbortMarkers) -> WritableTxnMarker {
