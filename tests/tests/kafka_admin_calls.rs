@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use verbatim_testbroker::{Record, TestCluster, batch};
-use verbatim_tests::oracle::Client;
+use verbatim_tests::oracle::{Acl, AclResource, Client, Operation};
 use verbatim_tests::scenario::{now_ms, numbered};
 use verbatim_tests::waiting::wait_until;
 use verbatim_tests::{Failure, TestResult, kafka};
@@ -346,9 +346,12 @@ fn a_restart_fences_the_epoch_before() -> TestResult {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_end_is_told_before_replication() -> TestResult {
     let Some(distribution) = kafka::distribution()? else { return Ok(()) };
-    let started =
-        tokio::task::spawn_blocking(move || Kafka::start(&distribution, Options::new("lagging").brokers(2)));
-    let mut real = started.await??;
+    // The follower stays in sync, however long it takes.
+    let options = Options::new("lagging")
+        .brokers(2)
+        .property("broker.session.timeout.ms", "120000")
+        .property("replica.lag.time.max.ms", "120000");
+    let mut real = tokio::task::spawn_blocking(move || Kafka::start(&distribution, options)).await??;
     let cluster = Cluster::connect(ClusterConfig::new(&real.bootstrap())?).await?;
     let answers = Answers { cluster: cluster.clone(), bootstrap: real.bootstrap(), said: Vec::new() };
     cluster.create_topic(NewTopic { replication_factor: 2, ..NewTopic::new("t", 1) }).await?;
@@ -384,5 +387,42 @@ async fn the_log_end_is_told_before_replication() -> TestResult {
     assert_eq!(ends, (7, 5), "log end, high watermark");
     assert_eq!(last.batch.err(), Some(BrokerError::OFFSET_NOT_AVAILABLE));
     assert_eq!(append.await??.base_offset, 5);
+    Ok(())
+}
+
+/// Markers take CLUSTER_ACTION or (Kafka 3.8 and later) ALTER on the cluster; without either they are refused by partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn markers_take_a_right_on_the_cluster() -> TestResult {
+    let Some(distribution) = kafka::distribution()? else { return Ok(()) };
+    let both = vec![Operation::ClusterAction, Operation::Alter];
+    for (denied, expected) in [(vec![Operation::ClusterAction], 0), (both, 31)] {
+        let options = Options::new("rights")
+            .property("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")
+            .property("allow.everyone.if.no.acl.found", "true");
+        let distribution = distribution.clone();
+        let real = tokio::task::spawn_blocking(move || Kafka::start(&distribution, options)).await??;
+        let cluster = Cluster::connect(ClusterConfig::new(&real.bootstrap())?).await?;
+        let answers = Answers { cluster, bootstrap: real.bootstrap(), said: Vec::new() };
+        answers.topic("markers", 2, &[]).await?;
+        let leader = answers.leader("markers", 0).await?.leader;
+        // Brokers are nobody else here: the cluster would not live long without that right, but long enough.
+        let mut client = Client::new(&answers.bootstrap);
+        let rule = |operation, allow| Acl { resource: AclResource::Cluster, operation, allow };
+        let mut acls = vec![rule(Operation::All, true)];
+        acls.extend(denied.into_iter().map(|operation| rule(operation, false)));
+        tokio::task::spawn_blocking(move || client.create_acls(&acls)).await??;
+        let mut codes = Vec::new();
+        // A broker hears of its rules some time after the answer.
+        for _ in 0..100 {
+            let asked = [entry(0, 2, 0), entry(1, 1, 0)];
+            let written = answers.cluster.write_abort_markers(leader, &asked).await?;
+            codes = written.iter().map(|it| it.error.0).collect();
+            if codes != [0, 0] {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(codes, [expected, expected]);
+    }
     Ok(())
 }
