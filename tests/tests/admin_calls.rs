@@ -229,12 +229,18 @@ async fn offsets_are_committed_for_a_group_without_members() {
         committed.iter().map(|((_, p), it)| (*p, (it.offset, it.leader_epoch, &*it.metadata))).collect();
     assert_eq!(found, BTreeMap::from([(0, (999, -1, "noted")), (1, (40, -1, "noted"))]));
 
+    let outcome = cluster.commit_offsets("readers", &offsets[..1], &"m".repeat(4097)).await.unwrap();
+    assert_eq!(sorted(outcome), [(1, BrokerError(12))]);
+
     // The coordinator is gone; another takes its groups.
     let coordinator = broker.coordinator("readers").unwrap();
     broker.crash(coordinator).await;
     let outcome = cluster.commit_offsets("readers", &[("t".into(), 0, 1000)], "").await.unwrap();
     assert_eq!(sorted(outcome), [(0, NONE)]);
     assert_eq!(broker.group_offsets("readers")[&("t".to_owned(), 0)].offset, 1000);
+
+    broker.delete_topic("t").unwrap();
+    assert!(broker.group_offsets("readers").is_empty(), "what is committed goes with its topic");
 
     broker.once(ApiKey::FindCoordinator, Control::Error(ErrorCode::GROUP_AUTHORIZATION_FAILED));
     let error = cluster.commit_offsets("readers", &[("t".into(), 0, 1)], "").await.unwrap_err();
@@ -422,4 +428,41 @@ async fn an_append_tells_the_append_time() {
     assert_eq!(appended, Appended { base_offset: 0, log_append_time_ms: broker.now_ms() });
     let stored = log(broker, "t", 0);
     assert_eq!((stored[0].attributes & 8, stored[0].max_timestamp), (8, appended.log_append_time_ms));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_replicated_is_below_the_log_end_only() {
+    let (stage, cluster) = stage(1).await;
+    let broker = &stage.target;
+    broker.create_topic("t", 2, &[]).unwrap();
+    let t = identity(&cluster, "t").await;
+    cluster.append(1, &t, 0, &numbered("a", 5).build()).await.unwrap();
+    broker.hold_high_watermark("t", 0, true).unwrap();
+    // Over connections of their own: answers come in order.
+    let (writer, marking) = (stage.join(broker).await, stage.join(broker).await);
+    let append = tokio::spawn({
+        let t = t.clone();
+        async move { writer.append(1, &t, 0, &numbered("b", 2).build()).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let marked = tokio::spawn(async move {
+        marking.write_abort_markers(1, &[markers("t", 1, 1, 0), markers("t", 0, 3, 0)]).await
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let log_end = cluster.log_ends(1, &[("t".into(), 0, 0)]).await.unwrap()[0].offset;
+    let latest = cluster.list_offsets(1, &[("t".into(), 0)], OffsetAt::Latest).await.unwrap()[0].offset;
+    assert_eq!((log_end, latest), (10, 5));
+    let found = cluster.read_last_batches(1, &[(t.clone(), 0, 10)]).await.unwrap();
+    assert_eq!(offset_of(&found[0]), Err(BrokerError::OFFSET_NOT_AVAILABLE));
+    let found = cluster.read_last_batches(1, &[(t.clone(), 0, 5)]).await.unwrap();
+    assert_eq!(offset_of(&found[0]), Ok(Some((0, 5))));
+    assert!(!append.is_finished() && !marked.is_finished());
+    broker.hold_high_watermark("t", 0, false).unwrap();
+    assert_eq!(append.await.unwrap().unwrap().base_offset, 5);
+    assert!(marked.await.unwrap().unwrap().iter().all(|it| it.error == NONE));
+
+    broker.hold_high_watermark("t", 0, true).unwrap();
+    let written = written(&cluster, 1, &[markers("t", 1, 1, 0), markers("t", 0, 3, 0)]).await;
+    assert_eq!(written, [NONE, BrokerError(7)], "written, but late");
+    assert_eq!(ends(broker, "t", 2), [13, 2]);
 }

@@ -8,7 +8,7 @@ use kafka_protocol::messages::ApiKey;
 use verbatim_pipeline::{FlowConfig, FlowHandle, Offsets, OffsetsHeld, StopReason};
 use verbatim_testbroker::{Control, ErrorCode, TestCluster, batch};
 use verbatim_tests::sameness::assert_same;
-use verbatim_tests::scenario::{Dice, Stage, committed, eventually, fill, log, now_ms, numbered, soon};
+use verbatim_tests::scenario::{Dice, Stage, eventually, fill, now_ms, numbered, soon};
 
 fn preserve() -> FlowConfig {
     FlowConfig {

@@ -35,8 +35,12 @@ pub enum Operation {
     Write = 4,
     /// Create topics.
     Create = 5,
+    /// Change what is not data.
+    Alter = 7,
     /// See that it is there.
     Describe = 8,
+    /// What brokers ask of each other.
+    ClusterAction = 9,
 }
 
 /// An access control entry for everybody (`User:*`) from everywhere.

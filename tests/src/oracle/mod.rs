@@ -7,7 +7,7 @@
 //! Request versions are such that brokers from 2.3 to 4.x serve them.
 //!
 //! Reading order: `primitives`, `connection`, `client` (the requests of a reader and writer), `admin` (those
-//! of an administrator), `questions` (those that may be refused), `groups` (those of
+//! of an administrator), `questions`, `markers`, `positions` (those that may be refused), `groups` (those of
 //! consumer groups), `crc`, `batch` (one header), `log` (a partition), `compare`
 //! (two of them), `build` (batches no proper client would send).
 
@@ -21,6 +21,8 @@ mod crc;
 mod error;
 mod groups;
 mod log;
+mod markers;
+mod positions;
 mod primitives;
 mod questions;
 
@@ -33,5 +35,7 @@ pub use compare::{
 };
 pub use crc::crc32c;
 pub use error::Error;
+
 pub use log::{LogReader, for_each_batch, read_log};
+pub use markers::Markers;
 pub use questions::{Produced, ProducerState, Slice, Wanted};

@@ -50,6 +50,17 @@ impl Body {
         self
     }
 
+    /// An array's length as flexible versions write it; its elements follow.
+    pub(super) fn compact_array(mut self, length: usize) -> Self {
+        let mut rest = length + 1;
+        while rest >= 0x80 {
+            self.0.push((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.0.push(rest as u8);
+        self
+    }
+
     /// An array's length; its elements follow.
     pub(super) fn array(self, length: usize) -> Self {
         self.int32(i32::try_from(length).unwrap_or(i32::MAX))

@@ -1,6 +1,6 @@
 //! DeleteTopics, key 20, versions 1 to 6.
 //!
-//! * 6: topics may be named by id (`UNKNOWN_TOPIC_ID`).
+//! * What groups have committed for a topic goes with it. 6: topics may be named by id (`UNKNOWN_TOPIC_ID`).
 
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
@@ -41,7 +41,7 @@ fn delete(state: &mut State, name: Option<&TopicName>, id: Uuid) -> DeletableTop
         Some(name) => (Some(name.to_string()), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         None => (state.topics.name(id).map(str::to_owned), ErrorCode::UNKNOWN_TOPIC_ID),
     };
-    let removed = found.and_then(|name| Some((state.topics.remove(&name)?.id, name)));
+    let removed = found.and_then(|name| Some((state.delete_topic(&name)?.id, name)));
     match removed {
         Some((id, removed)) => result(Some(TopicName(StrBytes::from_string(removed))), id, ErrorCode::NONE),
         None => result(name.cloned(), id, missing),

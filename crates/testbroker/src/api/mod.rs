@@ -28,6 +28,7 @@ pub(crate) mod offset_commit;
 pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
+pub(crate) mod replicated;
 pub(crate) mod reply;
 pub(crate) mod sync_group;
 pub(crate) mod txn_offset_commit;

@@ -1,7 +1,8 @@
 //! OffsetCommit, key 8, versions 2 to 9.
 //!
 //! * A partition that does not exist is refused; the offset itself is not compared with the log, as in Kafka.
-//! * Without a member (generation −1) only an empty group can be committed for. Offsets never expire here.
+//! * Without a generation (−1) only an empty group can be committed for. Offsets never expire here; they go with
+//!   their topic.
 
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use kafka_protocol::messages::offset_commit_response::{
@@ -30,12 +31,14 @@ impl Api for OffsetCommit {
             if state.topics.partition(topic, partition.partition_index).is_err() {
                 return ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
             }
-            let group = state.groups.entry(request.group_id.to_string()).or_default();
-            let offset = CommittedOffset {
-                offset: partition.committed_offset,
-                leader_epoch: partition.committed_leader_epoch,
-                metadata: partition.committed_metadata.as_deref().unwrap_or_default().to_owned(),
+            let metadata = partition.committed_metadata.as_deref();
+            let offset =
+                CommittedOffset::new(partition.committed_offset, partition.committed_leader_epoch, metadata);
+            let offset = match offset {
+                Ok(offset) => offset,
+                Err(code) => return code,
             };
+            let group = state.groups.entry(request.group_id.to_string()).or_default();
             group.offsets.insert((topic.to_owned(), partition.partition_index), offset);
             ErrorCode::NONE
         })

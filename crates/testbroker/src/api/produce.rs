@@ -1,13 +1,15 @@
 //! Produce, key 0, versions 3 to 13.
 //!
 //! * acks −1, 0, 1. With acks 0 there is no answer, and an error closes the connection. Replication is nominal, so
-//!   −1 differs from 1 only by `min.insync.replicas`, counted in brokers that are up.
+//!   −1 differs from 1 only by `min.insync.replicas`, counted in brokers that are up, and where a test holds a high
+//!   watermark back.
 //! * What is refused, and in which order, is in `log/validate.rs` and `log/producers.rs`.
 //! * 10+: the new leader is named beside `NOT_LEADER_OR_FOLLOWER` (KIP-951).
 //! * 11+: `TRANSACTION_ABORTABLE` where older versions get `INVALID_TXN_STATE`.
 //! * 12+: a transactional batch adds its partition to the transaction (KIP-890). 13: topics by id.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
@@ -16,6 +18,7 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
+use crate::api::replicated::{self, Written};
 use crate::api::reply::{Disposition, Reply, Unencodable};
 use crate::api::{Api, Call};
 use crate::cluster::state::State;
@@ -71,43 +74,19 @@ impl Api for Produce {
         if let Err(code) = check_transactional(&request, &entries) {
             return Self::refuse(&request, call.version, code);
         }
-        let mut response = ProduceResponse::default();
-        let mut state = call.core.state();
-        let mut moved = false;
-        for (topic, entries) in request.topic_data.iter().zip(&entries) {
-            let mut results = Vec::with_capacity(entries.len());
-            let name = topic_name(&state, topic, call.version);
-            for entry in entries {
-                let outcome = match &name {
-                    Ok(name) => call.unless_refused(name, entry.index, || {
-                        append(call, &mut state, &request, name, entry)
-                    }),
-                    Err(code) => Err(*code),
-                };
-                let code = outcome.err();
-                let mut result = partition_response(entry.index, outcome);
-                if let (Ok(name), Ok(_), Some(code)) = (&name, &entry.examined, code)
-                    && tells_log_start(code)
-                {
-                    let partition = state.topics.partition(name, entry.index);
-                    result.log_start_offset = partition.map_or(-1, |partition| partition.log.start());
-                }
-                if let Ok(name) = &name
-                    && code == Some(ErrorCode::NOT_LEADER_OR_FOLLOWER)
-                    && call.version >= LEADER_HINT_VERSION
-                {
-                    moved = true;
-                    hint_leader(&state, name, &mut result);
-                }
-                results.push(result);
-            }
-            response.responses.push(topic_response(topic).with_partition_responses(results));
-        }
-        if moved {
-            response.node_endpoints = endpoints(&state);
-        }
-        drop(state);
+        let (mut response, written) = apply(call, &request, &entries);
         call.core.changed.notify_waiters();
+        let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
+        let (places, written) = written.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        let late = replicated::wait(call, written.clone(), timeout).await;
+        for ((topic, partition), written) in places.into_iter().zip(&written) {
+            if late.contains(written)
+                && let Some(topic) = response.responses.get_mut::<usize>(topic)
+                && let Some(result) = topic.partition_responses.get_mut::<usize>(partition)
+            {
+                result.error_code = ErrorCode::REQUEST_TIMED_OUT.0;
+            }
+        }
         response.throttle_time_ms = call.throttle().as_millis() as i32;
         ProduceReply::new(response, request.acks)
     }
@@ -120,6 +99,55 @@ impl Api for Produce {
         });
         ProduceReply::new(ProduceResponse::default().with_responses(topics.collect()), request.acks)
     }
+}
+
+/// What was written, by its place in the response.
+type WrittenAt = Vec<((usize, usize), Written)>;
+
+/// Appends everything, under one lock; returns what is not replicated yet, too, where the client wants to wait.
+fn apply(call: &Call, request: &ProduceRequest, entries: &[Vec<Entry>]) -> (ProduceResponse, WrittenAt) {
+    let mut response = ProduceResponse::default();
+    let mut state = call.core.state();
+    let mut moved = false;
+    let mut written = Vec::new();
+    for (topic, entries) in request.topic_data.iter().zip(entries) {
+        let mut results = Vec::with_capacity(entries.len());
+        let name = topic_name(&state, topic, call.version);
+        for entry in entries {
+            let outcome = match &name {
+                Ok(name) => {
+                    call.unless_refused(name, entry.index, || append(call, &mut state, request, name, entry))
+                }
+                Err(code) => Err(*code),
+            };
+            let code = outcome.err();
+            let mut result = partition_response(entry.index, outcome);
+            if let (Ok(name), Ok(_), Some(code)) = (&name, &entry.examined, code)
+                && tells_log_start(code)
+            {
+                let partition = state.topics.partition(name, entry.index);
+                result.log_start_offset = partition.map_or(-1, |partition| partition.log.start());
+            }
+            if let Ok(name) = &name
+                && code == Some(ErrorCode::NOT_LEADER_OR_FOLLOWER)
+                && call.version >= LEADER_HINT_VERSION
+            {
+                moved = true;
+                hint_leader(&state, name, &mut result);
+            }
+            if let (Ok(name), None, -1) = (&name, code, request.acks)
+                && let Some(place) = Written::now(&state, name, entry.index)
+            {
+                written.push(((response.responses.len(), results.len()), place));
+            }
+            results.push(result);
+        }
+        response.responses.push(topic_response(topic).with_partition_responses(results));
+    }
+    if moved {
+        response.node_endpoints = endpoints(&state);
+    }
+    (response, written)
 }
 
 /// One partition's data after the checks that need no lock.

@@ -34,12 +34,14 @@ impl Api for TxnOffsetCommit {
             if state.topics.partition(topic, partition.partition_index).is_err() {
                 return ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
             }
+            let metadata = partition.committed_metadata.as_deref();
+            let offset =
+                CommittedOffset::new(partition.committed_offset, partition.committed_leader_epoch, metadata);
+            let offset = match offset {
+                Ok(offset) => offset,
+                Err(code) => return code,
+            };
             if let Some(transaction) = state.transactions.get_mut(request.transactional_id.as_str()) {
-                let offset = CommittedOffset {
-                    offset: partition.committed_offset,
-                    leader_epoch: partition.committed_leader_epoch,
-                    metadata: partition.committed_metadata.as_deref().unwrap_or_default().to_owned(),
-                };
                 let pending = transaction.pending_offsets.entry(request.group_id.to_string()).or_default();
                 pending.insert((topic.to_owned(), partition.partition_index), offset);
             }

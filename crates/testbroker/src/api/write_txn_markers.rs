@@ -3,18 +3,25 @@
 //! * Every entry of the list is one append, in order. Duplicates are not detected, unknown producer ids are fine, and a
 //!   marker costs an offset whether a transaction is open or not.
 //! * A coordinator epoch below the last one of that producer id is fenced (52), a producer epoch too (47).
-//! * Errors are grouped by producer id and partition, the last entry wins: partial success cannot be seen.
+//! * Answered once everything is replicated (acks −1), or after 30 seconds.
+//! * Errors are grouped by producer id and partition, the last entry wins: partial success cannot be seen. A refusal
+//!   of the whole request names only the last entry of each producer id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kafka_protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
 };
 use kafka_protocol::messages::{ProducerId, TopicName, WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 
+use crate::api::replicated::{self, Written};
 use crate::api::{Api, Call};
 use crate::error::ErrorCode;
 use crate::records::marker::Marker;
+
+/// `request.timeout.ms` of the broker.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct WriteTxnMarkers;
 
@@ -23,21 +30,49 @@ impl Api for WriteTxnMarkers {
     type Response = WriteTxnMarkersResponse;
 
     async fn answer(call: &Call, request: WriteTxnMarkersRequest) -> WriteTxnMarkersResponse {
-        let now_ms = call.core.clock.now_ms();
-        let mut state = call.core.state();
-        let response = respond(&request, |marker, topic, index| {
-            let partition = state.led(call.node, topic, index, -1)?;
-            let epoch = partition.leader_epoch;
-            partition.log.append_marker(marker, epoch, now_ms).map(|_| ())
-        });
-        drop(state);
+        let (mut response, written) = write(call, &request);
         call.core.changed.notify_waiters();
+        let late = replicated::wait(call, written, TIMEOUT).await;
+        let topics = response.markers.iter_mut().flat_map(|marker| &mut marker.topics);
+        for topic in topics {
+            for result in topic.partitions.iter_mut().filter(|result| result.error_code == 0) {
+                let is_late =
+                    |it: &Written| it.topic == **topic.name && it.partition == result.partition_index;
+                if late.iter().any(is_late) {
+                    result.error_code = ErrorCode::REQUEST_TIMED_OUT.0;
+                }
+            }
+        }
         response
     }
 
     fn refuse(request: &WriteTxnMarkersRequest, _: i16, code: ErrorCode) -> WriteTxnMarkersResponse {
-        respond(request, |_, _, _| Err(code))
+        // The last entry of a producer id is the only one that is answered (`WriteTxnMarkersRequest.getErrorResponse`).
+        let mut named = request.clone();
+        for at in (0..named.markers.len()).rev() {
+            let producer_id = named.markers.get(at).map(|marker| marker.producer_id);
+            let mut later = named.markers.iter().skip(at + 1).map(|marker| marker.producer_id);
+            if later.any(|later| Some(later) == producer_id) {
+                named.markers.remove(at);
+            }
+        }
+        respond(&named, |_, _, _| Err(code))
     }
+}
+
+fn write(call: &Call, request: &WriteTxnMarkersRequest) -> (WriteTxnMarkersResponse, Vec<Written>) {
+    let now_ms = call.core.clock.now_ms();
+    let mut state = call.core.state();
+    let mut places = BTreeSet::new();
+    let response = respond(request, |marker, topic, index| {
+        let partition = state.led(call.node, topic, index, -1)?;
+        let epoch = partition.leader_epoch;
+        partition.log.append_marker(marker, epoch, now_ms)?;
+        places.insert((topic.to_owned(), index));
+        Ok(())
+    });
+    let written = places.iter().filter_map(|(topic, index)| Written::now(&state, topic, *index));
+    (response, written.collect())
 }
 
 type Codes = BTreeMap<TopicName, BTreeMap<i32, ErrorCode>>;

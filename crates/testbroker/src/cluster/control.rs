@@ -37,7 +37,7 @@ impl TestCluster {
     /// # Errors
     /// `UNKNOWN_TOPIC_OR_PARTITION`.
     pub fn delete_topic(&self, name: &str) -> Result<(), ErrorCode> {
-        let removed = self.core.state().topics.remove(name);
+        let removed = self.core.state().delete_topic(name);
         self.core.changed.notify_waiters();
         removed.map(|_| ()).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
@@ -137,6 +137,16 @@ impl TestCluster {
         delete_horizon_ms: Option<i64>,
     ) -> Result<(), ErrorCode> {
         self.change(topic, partition, |partition| partition.log.compact(delete_horizon_ms))
+    }
+
+    /// Holds the high watermark of a partition where it is, as followers do that fall behind, or lets it go on. What
+    /// is appended meanwhile is in the log, but no reader sees it, and Produce with acks −1 and WriteTxnMarkers
+    /// are not answered until it is let go, or their time is up (`REQUEST_TIMED_OUT`).
+    ///
+    /// # Errors
+    /// `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub fn hold_high_watermark(&self, topic: &str, partition: i32, hold: bool) -> Result<(), ErrorCode> {
+        self.change(topic, partition, |partition| partition.log.hold_high_watermark(hold))
     }
 
     /// Raises the log start; −1 means the high watermark. Returns the new log start.

@@ -41,7 +41,7 @@ impl TestCluster {
         self.look(topic, partition, |partition| partition.log.end())
     }
 
-    /// End of what read_uncommitted sees; always the log end, replication is nominal.
+    /// End of what read_uncommitted sees: the log end, unless it is held back.
     pub fn high_watermark(&self, topic: &str, partition: i32) -> Result<i64, ErrorCode> {
         self.look(topic, partition, |partition| partition.log.high_watermark())
     }

@@ -155,6 +155,15 @@ impl State {
         self.topics.topic(name).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)
     }
 
+    /// Deletes a topic, and what groups have committed for it (`GroupCoordinatorService.onPartitionsDeleted`).
+    pub(crate) fn delete_topic(&mut self, name: &str) -> Option<Topic> {
+        let removed = self.topics.remove(name)?;
+        for group in self.groups.values_mut() {
+            group.offsets.retain(|(topic, _), _| topic != name);
+        }
+        Some(removed)
+    }
+
     /// Everything `CreateTopics` refuses, without creating.
     pub(crate) fn check_new_topic(
         &self,

@@ -176,9 +176,9 @@ impl Group {
         now: Instant,
     ) -> Result<(), ErrorCode> {
         self.tick(now);
+        // Whatever member is named: without a generation it is none (`ClassicGroup.validateOffsetCommit`).
         if generation < 0 {
-            let is_alone = self.members.is_empty() && member_id.is_empty();
-            return if is_alone { Ok(()) } else { Err(ErrorCode::UNKNOWN_MEMBER_ID) };
+            return if self.members.is_empty() { Ok(()) } else { Err(ErrorCode::UNKNOWN_MEMBER_ID) };
         }
         self.seen(member_id, generation, now)?;
         if self.state == GroupState::Completing {

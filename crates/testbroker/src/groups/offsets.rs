@@ -1,5 +1,10 @@
 //! Committed offsets of a group.
 
+use crate::error::ErrorCode;
+
+/// `offset.metadata.max.bytes`.
+const METADATA_MAX_BYTES: usize = 4096;
+
 /// One committed position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedOffset {
@@ -9,4 +14,15 @@ pub struct CommittedOffset {
     pub leader_epoch: i32,
     /// Metadata string.
     pub metadata: String,
+}
+
+impl CommittedOffset {
+    /// A position as a request brings it; `OFFSET_METADATA_TOO_LARGE` beyond 4096 bytes of metadata.
+    pub(crate) fn new(offset: i64, leader_epoch: i32, metadata: Option<&str>) -> Result<Self, ErrorCode> {
+        let metadata = metadata.unwrap_or_default();
+        if metadata.len() > METADATA_MAX_BYTES {
+            return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+        }
+        Ok(Self { offset, leader_epoch, metadata: metadata.to_owned() })
+    }
 }

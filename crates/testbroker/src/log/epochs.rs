@@ -18,6 +18,9 @@ impl Epochs {
 
     /// The last known epoch not above `epoch` and where it ends; `None` when the broker cannot tell.
     pub(crate) fn end_of(&self, epoch: i32, log_end: i64) -> Option<(i32, i64)> {
+        if epoch < 0 {
+            return None;
+        }
         let above = self.starts.partition_point(|(known, _)| *known <= epoch);
         let latest = self.starts.last()?.0;
         if latest == epoch {

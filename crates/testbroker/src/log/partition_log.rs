@@ -1,7 +1,7 @@
 //! The log itself: batches in offset order and everything derived from them.
 //!
 //! Invariant: batches are ordered and do not overlap; `start <= every last offset < end`. The high watermark is
-//! the log end, because replication is nominal.
+//! the log end, because replication is nominal, unless a test holds it back.
 
 use std::collections::VecDeque;
 
@@ -21,6 +21,8 @@ pub(crate) struct PartitionLog {
     start: i64,
     end: i64,
     bytes: usize,
+    /// Where a test holds the high watermark.
+    held: Option<i64>,
     pub(crate) producers: Producers,
     pub(crate) epochs: Epochs,
     pub(crate) aborted: AbortedIndex,
@@ -44,7 +46,12 @@ impl PartitionLog {
     }
 
     pub(crate) fn high_watermark(&self) -> i64 {
-        self.end
+        self.held.map_or(self.end, |held| held.min(self.end))
+    }
+
+    /// Keeps the high watermark where it is, or lets it go on.
+    pub(crate) fn hold_high_watermark(&mut self, hold: bool) {
+        self.held = hold.then(|| self.high_watermark());
     }
 
     /// Bytes of all batches.
@@ -54,7 +61,8 @@ impl PartitionLog {
 
     /// Up to here every transaction has ended.
     pub(crate) fn last_stable_offset(&self) -> i64 {
-        self.producers.first_open_transaction().unwrap_or(self.end)
+        let open = self.producers.first_open_transaction().unwrap_or(self.end);
+        open.min(self.high_watermark())
     }
 
     pub(crate) fn batches(&self) -> impl DoubleEndedIterator<Item = &StoredBatch> + ExactSizeIterator {

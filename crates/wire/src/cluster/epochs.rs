@@ -4,6 +4,7 @@ use super::by_topic::{by_topic, topic_name};
 use super::{BrokerError, Cluster, ClusterError, PartitionOffset};
 use crate::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use crate::messages::{BrokerId, OffsetForLeaderEpochRequest};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// `OffsetsForLeaderEpochRequest.CONSUMER_REPLICA_ID`: with it a broker asks for DESCRIBE on the topic only.
@@ -85,12 +86,11 @@ impl Cluster {
         let epochs =
             partitions.iter().map(|(topic, partition, epoch)| (topic.clone(), *partition, *epoch, *epoch));
         let ends = self.end_offsets_for_epochs(leader, &epochs.collect::<Vec<_>>()).await?;
+        let asked = partitions.iter().map(|(topic, partition, epoch)| ((&**topic, *partition), *epoch));
+        let asked: HashMap<(&str, i32), i32> = asked.collect();
         let offsets = ends.into_iter().map(|end| {
             // The end of any other epoch than the current one is not the log's.
-            let asked = partitions
-                .iter()
-                .find(|(topic, partition, _)| *topic == end.topic && *partition == end.partition);
-            let is_current = asked.is_some_and(|(_, _, epoch)| *epoch == end.leader_epoch);
+            let is_current = asked.get(&(&*end.topic, end.partition)) == Some(&end.leader_epoch);
             let offset = if is_current { end.end_offset } else { -1 };
             PartitionOffset { topic: end.topic, partition: end.partition, offset, error: end.error }
         });
