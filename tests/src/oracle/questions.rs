@@ -13,8 +13,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What a broker says while it does not know yet that it leads a partition, or coordinates a transaction.
 const PASSING: [i16; 7] = [3, 5, 6, 14, 15, 16, 51];
 
-/// `FindCoordinatorRequest.CoordinatorType.TRANSACTION`.
-
 /// The answer to a Produce request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Produced {

@@ -2,6 +2,7 @@
 //! brokers demand; partitions take turns.
 
 use crate::broker::{LaneKey, TargetLane};
+use crate::partition::Failure;
 use crate::task::FlowTask;
 use tokio::time::Instant;
 use verbatim_wire::frame::Frame;
@@ -31,8 +32,14 @@ impl FlowTask {
             self.to_fill.insert(number);
             return;
         }
-        let has_claim = partition.waits_for_claim() && self.ownership.need(number, now).is_some();
-        if partition.target.ready_on == Some(lane) || partition.next_to_send(has_claim).is_none() {
+        let mut claim = None;
+        if partition.waits_for_claim() {
+            claim = self.ownership.need(number, now).map(|claim| claim.number);
+            if claim.is_some() && partition.in_flight == 0 && !partition.is_looked_at_under(claim) {
+                return self.fail(number, Failure::Passing, now);
+            }
+        }
+        if partition.target.ready_on == Some(lane) || partition.next_to_send(claim).is_none() {
             return;
         }
         // It may still stand in the list of a lane it has left: there it is passed over.
@@ -44,7 +51,7 @@ impl FlowTask {
     /// Takes the next batch of each ready partition, in turn, until the request is full.
     pub(crate) fn assemble(&mut self, key: LaneKey, version: i16, client_id: &str) -> Option<Assembled> {
         // Checked as late as can be: right before sending.
-        let has_claim = self.ownership.held(Instant::now()).is_some();
+        let claim = self.ownership.held(Instant::now()).map(|claim| claim.number);
         let lane = self.lanes.get_mut(&key)?;
         let mut numbers = Vec::with_capacity(lane.ready.len());
         let mut unready = Vec::new();
@@ -57,7 +64,7 @@ impl FlowTask {
             }
             partition.target.ready_on = None;
             let is_here = partition.target.leader.is_some_and(|(node, _)| node == key.node);
-            let Some(batch) = partition.next_to_send(has_claim).filter(|_| is_here) else {
+            let Some(batch) = partition.next_to_send(claim).filter(|_| is_here) else {
                 if partition.waits_for_claim() {
                     unready.push(number);
                 }
@@ -78,7 +85,7 @@ impl FlowTask {
         // Only now do they queue up again: nothing may be picked twice for one request.
         for number in &numbers {
             let Some(partition) = self.partitions.get_mut(*number as usize) else { continue };
-            if partition.next_to_send(has_claim).is_some() {
+            if partition.next_to_send(claim).is_some() {
                 partition.target.ready_on = Some(key);
                 lane.ready.push_back(*number);
             } else if partition.waits_for_claim() {

@@ -37,8 +37,9 @@ pub(crate) struct PatchedBatch {
     pub(crate) leader_epoch: i32,
     /// Offsets of the target to be filled before it goes under way.
     pub(crate) fill_before: i64,
-    /// Its records are so old that the target may forget who wrote them: only the holder of the claim sends it.
-    pub(crate) is_old: bool,
+    /// Only the holder of the claim sends it: its records are so old that the target may forget who wrote them, or
+    /// the source may lose records to compaction, and then two instances count differently.
+    pub(crate) needs_claim: bool,
     /// Sequence number of the record after its last.
     pub(crate) next_sequence: i32,
     pub(crate) is_repacked: bool,
@@ -63,8 +64,9 @@ impl FlowTask {
         let (producer_id, producer_epoch) = self.producers.records;
         let oldest_ms = self.oldest_remembered_ms();
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
-        let replaces_times =
-            self.routes.topic(partition.topic).is_some_and(|route| route.target_traits.is_append_time);
+        let Some(route) = self.routes.topic(partition.topic) else { return };
+        let is_old = routed.header.max_timestamp < oldest_ms && !route.target_traits.is_append_time;
+        let needs_claim = is_old || route.source_traits.may_be_compacted;
         let records = routed.header.records_count;
         let base_sequence = partition.cursor.sequence;
         let next_sequence = patch::sequence_after(base_sequence, records);
@@ -90,7 +92,7 @@ impl FlowTask {
             source_next: routed.source_next,
             leader_epoch: routed.leader_epoch,
             fill_before,
-            is_old: routed.header.max_timestamp < oldest_ms && !replaces_times,
+            needs_claim,
             next_sequence,
             is_repacked: routed.is_repacked,
         };

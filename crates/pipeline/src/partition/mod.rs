@@ -74,6 +74,8 @@ pub(crate) struct Partition {
     pub(crate) is_repacking: bool,
     /// A gap is being filled: nothing else may go under way.
     pub(crate) is_filling: bool,
+    /// Number of the claim that was held when the target was looked at last.
+    pub(crate) looked_under: Option<i64>,
     /// Number of the claim under which this partition's gaps were filled last: older instances are fenced.
     pub(crate) fenced_with: Option<i64>,
     /// A batch that cannot go on has been read, or the log has changed: once everything before it is settled,
@@ -156,6 +158,7 @@ impl Partition {
             backlog: VecDeque::new(),
             is_repacking: false,
             is_filling: false,
+            looked_under: None,
             fenced_with: None,
             ending: None,
             suspect: None,
@@ -223,17 +226,25 @@ impl Partition {
 
     /// The next batch to go under way, if one may. Batches that only the holder of the claim may send wait for
     /// it.
-    pub(crate) fn next_to_send(&self, has_claim: bool) -> Option<&PatchedBatch> {
+    pub(crate) fn next_to_send(&self, claim: Option<i64>) -> Option<&PatchedBatch> {
         let limit = if self.target.has_accepted { MAX_IN_FLIGHT } else { 1 };
         if !self.state.is_copying() || self.is_filling || self.in_flight >= limit {
             return None;
         }
-        self.queue.get(self.in_flight).filter(|next| next.fill_before == 0 && (has_claim || !next.is_old))
+        self.queue
+            .get(self.in_flight)
+            .filter(|next| next.fill_before == 0 && (!next.needs_claim || self.is_looked_at_under(claim)))
     }
 
-    /// Whether the next batch waits for the claim.
+    /// Whether the next batch is one that only the holder of the claim may send.
     pub(crate) fn waits_for_claim(&self) -> bool {
-        self.state.is_copying() && self.queue.get(self.in_flight).is_some_and(|next| next.is_old)
+        self.state.is_copying() && self.queue.get(self.in_flight).is_some_and(|next| next.needs_claim)
+    }
+
+    /// Whether the target has been looked at since the claim of this number was granted: until then another
+    /// instance may have gone on where this one thinks it is.
+    pub(crate) fn is_looked_at_under(&self, claim: Option<i64>) -> bool {
+        claim.is_some() && self.looked_under == claim
     }
 
     /// How many offsets of the target have to be filled now, because the source has no record there.

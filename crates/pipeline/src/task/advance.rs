@@ -21,7 +21,7 @@ impl FlowTask {
         }
         self.ask_for_leaders(Side::Source, now);
         self.ask_for_leaders(Side::Target, now);
-        self.look_at_targets();
+        self.look_at_targets(now);
         self.fetch_where_possible();
         self.produce_where_possible();
         self.lead_where_possible(now);
@@ -30,8 +30,14 @@ impl FlowTask {
     }
 
     /// Asks every target leader once about all partitions that are about to go on.
-    fn look_at_targets(&mut self) {
+    fn look_at_targets(&mut self, now: Instant) {
         for (leader, numbers) in std::mem::take(&mut self.to_resume) {
+            let claim = self.ownership.held(now).map(|claim| claim.number);
+            for number in &numbers {
+                if let Some(partition) = self.partition(*number) {
+                    partition.looked_under = claim;
+                }
+            }
             let resumes: Vec<Resume> = numbers.into_iter().filter_map(|number| self.resume(number)).collect();
             if resumes.is_empty() {
                 continue;
