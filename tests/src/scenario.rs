@@ -317,6 +317,11 @@ pub fn numbered(tag: &str, count: usize) -> BatchBuilder {
     batch((0..count).map(record)).timestamp_ms(now_ms())
 }
 
+/// `count` records without keys that say nothing but their number.
+pub fn batch_of(count: i32) -> BatchBuilder {
+    batch((0..count).map(|index| (String::new(), index.to_string()))).timestamp_ms(now_ms())
+}
+
 /// Appends `batches` batches of 1 to 5 records to a partition.
 pub fn fill(cluster: &TestCluster, topic: &str, partition: i32, batches: usize) {
     for index in 0..batches {

@@ -10,7 +10,7 @@ mod lookup;
 pub use chunk::{ChunkError, MapChunk};
 
 /// Runs of a chunk: what one lookup decodes at most, and what one stored record holds.
-pub(super) const RUNS_PER_CHUNK: usize = 256;
+pub(super) const RUNS_PER_CHUNK: usize = 64;
 
 /// A stretch of records at the same distance on both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
