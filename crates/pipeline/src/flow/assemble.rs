@@ -32,6 +32,11 @@ impl FlowTask {
             self.to_fill.insert(number);
             return;
         }
+        // Brokers forget who has been silent for long.
+        let is_silent = |at: Instant| now.duration_since(at) > self.config.old_record_age;
+        if partition.target.accepted_at.is_some_and(is_silent) && partition.in_flight == 0 {
+            partition.target.has_accepted = false;
+        }
         let mut claim = None;
         if partition.waits_for_claim() {
             claim = self.ownership.need(number, now).map(|claim| claim.number);

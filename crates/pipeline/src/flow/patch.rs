@@ -37,6 +37,8 @@ pub(crate) struct PatchedBatch {
     pub(crate) leader_epoch: i32,
     /// Offsets of the target to be filled before it goes under way.
     pub(crate) fill_before: i64,
+    /// Its records are so old that the target may forget who wrote them.
+    pub(crate) is_old: bool,
     /// Only the holder of the claim sends it: its records are so old that the target may forget who wrote them, or
     /// the source may lose records to compaction, and then two instances count differently.
     pub(crate) needs_claim: bool,
@@ -92,6 +94,7 @@ impl FlowTask {
             source_next: routed.source_next,
             leader_epoch: routed.leader_epoch,
             fill_before,
+            is_old,
             needs_claim,
             next_sequence,
             is_repacked: routed.is_repacked,

@@ -64,7 +64,7 @@ impl FlowTask {
             partition.answered += 1;
             return self.conclude(number, now);
         }
-        partition.settle_front(answer.base_offset);
+        partition.settle_front(answer.base_offset, now);
         self.first_settled.get_or_insert(now);
         self.make_ready(number);
         self.pause_or_unpause(number);
@@ -255,11 +255,13 @@ impl Partition {
         })
     }
 
-    fn settle_front(&mut self, base_offset: i64) {
+    fn settle_front(&mut self, base_offset: i64, now: Instant) {
         let Some(batch) = self.queue.pop_front() else { return };
         self.in_flight -= 1;
         self.queued_bytes -= batch.bytes();
-        self.target.has_accepted = true;
+        // An old batch may be forgotten the moment after: nothing may be under way behind it.
+        self.target.has_accepted = !batch.is_old;
+        self.target.accepted_at = Some(now);
         self.backoff.reset();
         let target_offset = base_offset + i64::from(batch.records);
         let is_preserved = self.is_preserved();

@@ -231,6 +231,10 @@ impl Partition {
         if !self.state.is_copying() || self.is_filling || self.in_flight >= limit {
             return None;
         }
+        let last = self.in_flight.checked_sub(1).and_then(|last| self.queue.get(last));
+        if last.is_some_and(|last| last.is_old) {
+            return None;
+        }
         self.queue
             .get(self.in_flight)
             .filter(|next| next.fill_before == 0 && (!next.needs_claim || self.is_looked_at_under(claim)))

@@ -52,6 +52,8 @@ pub(crate) struct TargetSide {
     /// broker that does not know a producer accepts any sequence number, also that of a second batch whose first
     /// was refused.
     pub(crate) has_accepted: bool,
+    /// When that was.
+    pub(crate) accepted_at: Option<Instant>,
     /// The lane in whose turn list it is.
     pub(crate) ready_on: Option<LaneKey>,
     pub(crate) missing_since: Option<Instant>,
@@ -59,6 +61,6 @@ pub(crate) struct TargetSide {
 
 impl TargetSide {
     pub(crate) fn new(leader: Option<Leader>) -> Self {
-        Self { leader, has_accepted: false, ready_on: None, missing_since: None }
+        Self { leader, has_accepted: false, accepted_at: None, ready_on: None, missing_since: None }
     }
 }
