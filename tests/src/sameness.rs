@@ -1,4 +1,5 @@
 //! Whether two logs show readers the same records at the same offsets.
+#![allow(clippy::unwrap_used, reason = "for tests")]
 
 use std::collections::BTreeMap;
 

@@ -240,7 +240,7 @@ async fn three_instances_at_once() {
             transactions(&stage.source, 1, 2, &mut dice);
             if instances.len() < 3 {
                 let starting = stage.instance(preserve(), &["t"]);
-                instances.push(soon("it starts", starting).await.unwrap());
+                instances.push(Box::pin(soon("it starts", starting)).await.unwrap());
             }
             tokio::time::sleep(Duration::from_millis(*dice.pick(&[1, 20, 500, 3000]))).await;
             if round % 4 == 3 {

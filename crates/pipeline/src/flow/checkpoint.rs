@@ -108,9 +108,15 @@ impl FlowTask {
             let outcome = source.commit_offsets(&group, &offsets, "").await;
             Event::Aside {
                 what: WHAT,
-                denied: outcome.map_or_else(denied, |answers| {
-                    answers.into_iter().map(|(.., code)| code).find(|code| code.class() == ErrorClass::Denied)
-                }),
+                denied: outcome.map_or_else(
+                    |error| denied(&error),
+                    |answers| {
+                        answers
+                            .into_iter()
+                            .map(|(.., code)| code)
+                            .find(|code| code.class() == ErrorClass::Denied)
+                    },
+                ),
             }
         });
     }
@@ -142,12 +148,15 @@ impl FlowTask {
             let target = self.target.clone();
             self.beside(async move {
                 let outcome = target.delete_records(leader, &partitions).await;
-                let denied = outcome.map_or_else(denied, |answers| {
-                    answers
-                        .into_iter()
-                        .map(|answer| answer.error)
-                        .find(|code| code.class() == ErrorClass::Denied)
-                });
+                let denied = outcome.map_or_else(
+                    |error| denied(&error),
+                    |answers| {
+                        answers
+                            .into_iter()
+                            .map(|answer| answer.error)
+                            .find(|code| code.class() == ErrorClass::Denied)
+                    },
+                );
                 Event::Aside { what: WHAT, denied }
             });
         }
@@ -161,7 +170,7 @@ impl FlowTask {
     }
 }
 
-fn denied(error: ClusterError) -> Option<BrokerError> {
+fn denied(error: &ClusterError) -> Option<BrokerError> {
     tracing::debug!(%error, "beside the data");
     error.broker_error().filter(|code| code.class() == ErrorClass::Denied)
 }

@@ -289,12 +289,12 @@ async fn run(
         }
         let looks: Vec<bool> = uncertain.iter().map(|(_, _, needs_look)| *needs_look).collect();
         open = uncertain.into_iter().map(|(fill, end, _)| (fill, end)).collect();
-        if looks.iter().any(|needs| *needs) {
-            if let Err(error) = read_ends(target, leader, &mut open, &mut done).await {
-                tracing::warn!(%error, "filling gaps: log ends are not known; looking again");
-                done.extend(open.into_iter().map(|(fill, _)| (fill, Filled::Uncertain)));
-                break;
-            }
+        if looks.iter().any(|needs| *needs)
+            && let Err(error) = read_ends(target, leader, &mut open, &mut done).await
+        {
+            tracing::warn!(%error, "filling gaps: log ends are not known; looking again");
+            done.extend(open.into_iter().map(|(fill, _)| (fill, Filled::Uncertain)));
+            break;
         }
         let mut rest = Vec::new();
         for (fill, end) in open {

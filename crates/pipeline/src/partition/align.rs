@@ -9,7 +9,7 @@ use crate::flow::fetch::FetchedSlice;
 use crate::flow::inspect::{InspectedBatch, Verdict, inspect};
 use crate::flow::repack::{Kept, RepackError, RepackLimits, kept, kept_of};
 use crate::positions::{Position, Run};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, ErrorClass};
 use verbatim_wire::fetch::{Isolation, TopicIdentity};
 
@@ -56,11 +56,7 @@ struct Contents(RandomState, RandomState);
 
 impl Contents {
     fn of(&self, record: &Kept) -> Content {
-        let of = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            (&record.key, &record.value, record.headers.section()).hash(&mut hasher);
-            hasher.finish()
-        };
+        let of = |state: &RandomState| state.hash_one((&record.key, &record.value, record.headers.section()));
         (of(&self.0), of(&self.1))
     }
 }
