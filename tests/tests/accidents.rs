@@ -132,12 +132,15 @@ async fn a_topic_created_again_is_copied_behind_the_old_one() {
     assert_mapped(&stage, &flow).await;
 }
 
+/// What happens, and what the sentence has to say.
+type Case = (fn(&Stage), &'static [&'static str]);
+
 /// The default: what was expected, what was found, what can be done.
 #[tokio::test(start_paused = true)]
 async fn every_stop_says_what_can_be_done() {
-    let cases: [(fn(&Stage), &[&str]); 4] = [
+    let cases: [Case; 4] = [
         (
-            |stage| drop(stage.source.delete_records("t", 0, 33).unwrap()),
+            |stage| assert_eq!(stage.source.delete_records("t", 0, 33), Ok(33)),
             &["offset 30", "33", "retention", "--on-source-accident continue", "reseed"],
         ),
         (
@@ -195,7 +198,7 @@ async fn a_topic_is_copied_anew() {
             stage.target.delete_topic("t").unwrap();
             stage.target.create_topic("t", 1, &[]).unwrap();
         },
-        |stage| drop(stage.source.delete_records("t", 0, 33).unwrap()),
+        |stage| assert_eq!(stage.source.delete_records("t", 0, 33), Ok(33)),
     ];
     for (case, happens) in cases.into_iter().enumerate() {
         let (stage, flow) = interrupted(translated_config(), async |stage| {
@@ -230,7 +233,7 @@ async fn topics_start_where_they_are_told_to() {
     let stage = Stage::new();
     for topic in ["t-earliest", "t-latest", "t-offset", "t-time"] {
         stage.topic(topic, 1);
-        let old = numbered("old", 10).timestamp_ms(now_ms() - 7200_000);
+        let old = numbered("old", 10).timestamp_ms(now_ms() - 7_200_000);
         stage.source.append(topic, 0, &old.build()).unwrap();
         fill(&stage.source, topic, 0, 2);
     }
@@ -240,7 +243,7 @@ async fn topics_start_where_they_are_told_to() {
         config.starts = vec![
             start("t-latest", Start::Latest),
             start("t-offset", Start::Offset(4)),
-            start("t-time", Start::Timestamp(now_ms() - 3600_000)),
+            start("t-time", Start::Timestamp(now_ms() - 3_600_000)),
         ];
     })
     .await;
