@@ -93,12 +93,18 @@ impl Progress {
             0 => String::new(),
             repacked => format!(", {} of them repacked", units::count(repacked)),
         };
+        let filled = match total.filled_offsets {
+            0 => String::new(),
+            filled => format!(", {} offsets filled", units::count(filled)),
+        };
+        let gaps: usize = status.partitions.iter().map(|partition| partition.gaps.len()).sum();
+        let gaps = if gaps == 0 { String::new() } else { format!(", {gaps} gaps noted") };
         let first = status.first_settled.map_or_else(String::new, |first| {
             let after = first.into_std().saturating_duration_since(self.started);
             format!(", the first batch after {} ms", after.as_millis())
         });
         format!(
-            "copied {} records in {} batches{repacked}, {} in {} ({}/s){first}",
+            "copied {} records in {} batches{repacked}{filled}{gaps}, {} in {} ({}/s){first}",
             units::count(total.records),
             units::count(batches),
             units::bytes(total.bytes),

@@ -5,10 +5,11 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals;
 use crate::start;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 use verbatim_mirror::{Mirror, MirrorConfig};
-use verbatim_pipeline::{Cluster, ClusterConfig, FlowError, Isolation};
+use verbatim_pipeline::{Cluster, ClusterConfig, FlowError, Isolation, Status};
 use verbatim_wire::transport::TlsConfig;
 
 pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
@@ -54,7 +55,26 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     if mirror.topics() == 0 {
         tracing::warn!("no topic of the source cluster matches --topics {topics} yet; waiting for one");
     }
+    say_offsets(&mirror.flow().status().await?);
     copy(mirror, Progress::start(started), until_caught_up).await
+}
+
+/// Says where offsets are not preserved although they might be, and why.
+fn say_offsets(status: &Status) {
+    let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for partition in &status.partitions {
+        if let Some(why) = &partition.translated_because {
+            reasons.entry(why).or_default().push(partition.name.to_string());
+        }
+    }
+    for (why, names) in reasons {
+        let first = names.first().map_or("", String::as_str);
+        let others = match names.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        tracing::info!("{first}{others}: offsets are translated, because {why}");
+    }
 }
 
 fn cluster_config(

@@ -75,7 +75,8 @@ impl FlowTask {
         partition.state = State::Leading;
         partition.ground = Some(ground);
         let count = partition.settled.source_offset - ground.end;
-        if count > 0 && partition.counters.filled_offsets == 0 {
+        // Said once: an instance that waits for another looks again and again.
+        if count > 0 && partition.generation == 0 {
             let (batches, seconds) = (count / RECORDS_PER_BATCH + 1, count / OFFSETS_PER_SECOND + 1);
             tracing::info!(
                 "{name}: to preserve offsets, {count} offsets before its first record are filled on the target and deleted \
