@@ -6,6 +6,7 @@
 //! The schedule is a function of the seed; the order in which tasks run beside each other is not quite.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+#[path = "chaos/check.rs"]
 mod check;
 
 use std::collections::BTreeMap;
