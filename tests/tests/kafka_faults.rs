@@ -159,7 +159,8 @@ impl Storm {
     }
 
     fn start(&self) -> TestResult<Verbatim> {
-        self.scene.start(self.flow, PATTERN, &["--log", "debug"])
+        // What has to be on the target is counted in records.
+        self.scene.start(self.flow, PATTERN, &["--log", "debug", "--offsets", "translate"])
     }
 
     /// Hurts one broker, waits until the others have taken over and the copy goes on, and heals it.

@@ -69,6 +69,8 @@ pub(crate) struct Ground {
     pub(crate) landmark: Option<Landmark>,
 }
 
+/// How long a leader may take to say what it holds.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// How long to wait between looks at a high watermark that has not reached the log's end yet.
 const REPLICATION_PAUSE: Duration = Duration::from_millis(20);
 /// Looks before giving up for this time.
@@ -82,16 +84,21 @@ pub(crate) async fn look_at_target(
     partitions: Vec<Resume>,
 ) -> Vec<(Resume, ResumeAnswer)> {
     let look = Look { target, leader, producers };
-    match look.at(&partitions).await {
-        Ok(mut answers) => {
+    // A broker that hangs may have lost its partitions to another long before it is given up.
+    match tokio::time::timeout(PATIENCE, look.at(&partitions)).await {
+        Ok(Ok(mut answers)) => {
             let answer = |resume: Resume| {
                 let answer = answers.remove(&resume.number).unwrap_or(ResumeAnswer::Later(None));
                 (resume, answer)
             };
             partitions.into_iter().map(answer).collect()
         }
-        Err(error) => {
-            tracing::warn!(%error, leader, "the target did not say what it holds; asking again");
+        failed => {
+            let problem = match failed {
+                Ok(Err(error)) => error.to_string(),
+                _ => format!("no answer within {} s", PATIENCE.as_secs()),
+            };
+            tracing::warn!(leader, "the target did not say what it holds, asking again: {problem}");
             partitions.into_iter().map(|resume| (resume, ResumeAnswer::Later(None))).collect()
         }
     }
