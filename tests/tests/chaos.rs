@@ -8,6 +8,8 @@
 
 #[path = "chaos/check.rs"]
 mod check;
+#[path = "chaos/truncation.rs"]
+mod truncation;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,13 +18,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kafka_protocol::messages::ApiKey;
-use verbatim_pipeline::{FlowConfig, Offsets, OffsetsHeld};
+use verbatim_pipeline::{FlowConfig, Offsets, OffsetsHeld, OnSourceAccident};
 use verbatim_testbroker::{BatchBuilder, Control, Corruption, ErrorCode, TestCluster, batch};
-use verbatim_tests::scenario::{
-    Dice, Instance, Stage, eventually, now_ms, numbered, soon, translated_config,
-};
+use verbatim_tests::scenario::{Dice, Instance, Stage, eventually, numbered, soon, translated_config};
 
 const SEEDS: u64 = 20_000;
+/// After so many failures no more are looked for.
+const ENOUGH: usize = 10;
 const TOPIC: &str = "t";
 /// How long the copy may take to become perfect once all is well, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -43,7 +45,7 @@ fn any_schedule_of_faults_leaves_a_perfect_copy() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
+                    if seed >= seeds || failed.lock().unwrap().len() >= ENOUGH {
                         return;
                     }
                     match catch_unwind(AssertUnwindSafe(|| play(seed))) {
@@ -100,14 +102,19 @@ struct Play {
     instances: Vec<Instance>,
     /// How many run beside each other at most.
     most_instances: usize,
-    /// The cleaner takes records of the source.
+    /// The cleaner takes records, of either side.
     is_compacted: bool,
     /// Records are a month old, and the target forgets who wrote them.
     is_old: bool,
+    /// The source may lose the end of a log.
+    is_cut: bool,
+    /// Partitions of the source whose log was cut, and to which offset.
+    cut: BTreeMap<i32, i64>,
     kills: u64,
     batches: u64,
     /// Producers by their number, per partition: epoch 0, next sequence, whether a transaction is open.
     producers: BTreeMap<(i32, i64), Writer>,
+    first_producer_id: i64,
     down: [Option<i32>; 2],
 }
 
@@ -125,7 +132,9 @@ impl Play {
         let stage = Stage::of(brokers as usize, brokers as usize);
         let is_compacted = dice.roll(5) == 0;
         let is_old = dice.roll(4) == 0;
-        let most_instances = *dice.pick(&[1, 1, 2, 3]);
+        let is_cut = !is_compacted && dice.roll(6) == 0;
+        // Two that have read different logs do not see it from each other: see FAILURES.md.
+        let most_instances = if is_cut { 1 } else { *dice.pick(&[1, 1, 2, 3]) };
         let policy: &[(&str, &str)] = if is_compacted { &[("cleanup.policy", "compact")] } else { &[] };
         for cluster in [&stage.source, &stage.target] {
             cluster.create_topic(TOPIC, partitions, policy).unwrap();
@@ -134,6 +143,7 @@ impl Play {
             stage.source.begin_at(TOPIC, 0, 1 + dice.roll(100_000) as i64).unwrap();
         }
         let config = FlowConfig {
+            on_source_accident: *dice.pick(&[OnSourceAccident::Stop, OnSourceAccident::Continue]),
             offsets: *dice.pick(&[Offsets::Translate, Offsets::Preserve, Offsets::Auto]),
             position_interval: Duration::from_millis(*dice.pick(&[20, 200, 2000, 100_000])),
             lanes_per_broker: 1 + dice.roll(3) as u8,
@@ -148,7 +158,7 @@ impl Play {
             seed,
             lines: vec![format!(
                 "{brokers} brokers, {partitions} partitions, up to {most_instances} instances, compacted: {is_compacted}, old: {is_old}, \
-                     {config:?}"
+                     cut: {is_cut}, {config:?}"
             )],
         };
         let producers = BTreeMap::new();
@@ -164,9 +174,12 @@ impl Play {
             most_instances,
             is_compacted,
             is_old,
+            is_cut,
+            cut: BTreeMap::new(),
             kills,
             batches,
             producers,
+            first_producer_id: 1_000_000,
             down,
         }
     }
@@ -180,6 +193,7 @@ impl Play {
         for _ in 0..acts {
             match self.dice.roll(22) {
                 20 if self.is_compacted => self.compact(),
+                20 if self.is_cut => self.cut().await,
                 21 if self.is_old => self.forget().await,
                 0..=9 | 20.. => self.append(),
                 10 => self.move_leader(),
@@ -218,11 +232,15 @@ impl Play {
     /// Some batches of one partition, by anybody, in a transaction or not.
     fn append(&mut self) {
         let partition = self.partition();
+        self.append_to(partition);
+    }
+
+    fn append_to(&mut self, partition: i32) {
         for _ in 0..1 + self.dice.roll(12) {
             let records = 1 + self.dice.roll(7) as i32;
             self.batches += 1;
             let built = self.records(partition, records);
-            let producer_id = 1_000_000 + self.dice.roll(3) as i64;
+            let producer_id = self.first_producer_id + self.dice.roll(3) as i64;
             let is_transactional = self.dice.roll(3) == 0;
             let is_plain = self.dice.roll(2) == 0;
             let writer = self.producers.entry((partition, producer_id)).or_default();
@@ -254,13 +272,13 @@ impl Play {
         } else {
             numbered(&tag, count as usize)
         };
-        built.timestamp_ms(now_ms() - if self.is_old { MONTH_MS } else { 0 })
+        built.timestamp_ms(self.stage.source.now_ms() - if self.is_old { MONTH_MS } else { 0 })
     }
 
     fn compact(&mut self) {
-        let partition = self.partition();
-        self.tell(format!("partition {partition} of the source is compacted"));
-        self.stage.source.compact(TOPIC, partition, None).unwrap();
+        let (side, partition) = (self.side(), self.partition());
+        self.tell(format!("partition {partition} of cluster {side} is compacted"));
+        self.clusters()[side].compact(TOPIC, partition, None).unwrap_or_default();
     }
 
     /// The target forgets who wrote old records. What was on its way then must have arrived: see FAILURES.md for the window
@@ -329,6 +347,8 @@ impl Play {
                 ApiKey::ListOffsets,
                 ApiKey::Fetch,
                 ApiKey::InitProducerId,
+                ApiKey::WriteTxnMarkers,
+                ApiKey::DeleteRecords,
             ]
         };
         let api = *self.dice.pick(apis);
@@ -422,10 +442,11 @@ impl Play {
             self.arrive(partition).await;
         }
         let instance = self.instances.remove(0);
-        let status = instance.flow.status().await.unwrap();
-        soon("caught up", instance.flow.caught_up()).await.unwrap();
+        let outcome = soon("caught up", instance.flow.caught_up()).await;
         let mut is_settled = false;
         eventually("nothing is left to do", || std::mem::replace(&mut is_settled, true)).await;
+        let status = instance.flow.status().await.unwrap();
+        assert_eq!(outcome.is_err(), status.stopped().next().is_some(), "{outcome:?}");
         for partition in &status.partitions {
             let number = partition.name.partition;
             let map = instance.flow.offset_map(partition.name.clone()).await.unwrap().unwrap();
@@ -436,7 +457,13 @@ impl Play {
                 is_compacted: self.is_compacted,
                 map: &map,
             };
-            copy.assert_right();
+            if partition.stopped.is_some() {
+                copy.assert_right_up_to_the_cut(self.cut[&number], partition.position.source_offset);
+            } else if let Some(gap) = partition.gaps.last() {
+                copy.assert_right_around(gap);
+            } else {
+                copy.assert_right();
+            }
         }
     }
 
@@ -447,11 +474,14 @@ impl Play {
         let arrived = async {
             loop {
                 let status = self.instances[0].flow.status().await.unwrap();
-                if let Some((name, reason)) = status.stopped().next() {
-                    panic!("{name} stopped: {reason}");
+                for (name, reason) in status.stopped() {
+                    let is_right = self.cut.contains_key(&name.partition) && truncation::is_seen(reason);
+                    assert!(is_right, "{name} stopped: {reason}");
                 }
                 let found = status.partitions.iter().find(|found| found.name.partition == partition).unwrap();
-                if found.position.source_offset >= end && found.is_copying {
+                // Beyond the end of a log that was cut: not noticed yet.
+                let is_copied = found.position.source_offset == end && found.is_copying;
+                if is_copied || found.stopped.is_some() {
                     return;
                 }
                 let waited = tokio::time::Instant::now() >= deadline;

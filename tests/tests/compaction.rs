@@ -232,6 +232,42 @@ async fn the_source_is_compacted_between_two_lives() {
     }
 }
 
+/// Here it is the target that was compacted, or both: what the flow had copied and the target no longer has is not copied again.
+#[tokio::test(start_paused = true)]
+async fn the_target_is_compacted_between_two_lives() {
+    for is_source_too in [false, true] {
+        let stage = Stage::new();
+        for cluster in [&stage.source, &stage.target] {
+            cluster.create_topic("t", 1, &[("cleanup.policy", "compact")]).unwrap();
+        }
+        let config = FlowConfig { position_interval: Duration::from_secs(3600), ..translated_config() };
+        let instance = stage.instance(config.clone(), &["t"]).await.unwrap();
+        let append = |number: usize| {
+            let records = ["a", "b", "c"].map(|key| (key.repeat(1 + number % 3), number.to_string()));
+            stage.source.append("t", 0, &batch(records).timestamp_ms(now_ms()).build()).unwrap();
+        };
+        (0..20).for_each(append);
+        stage.copied(&instance.flow, "t").await;
+        instance.kill();
+        (20..25).for_each(append);
+        stage.target.compact("t", 0, None).unwrap();
+        if is_source_too {
+            stage.source.compact("t", 0, None).unwrap();
+        }
+        let flow = stage.flow(&["t"]).await.config(config).start().await.unwrap();
+        soon("caught up", flow.caught_up()).await.unwrap();
+        let numbers: Vec<usize> = records(&log(&stage.target, "t", 0))
+            .iter()
+            .map(|record| String::from_utf8_lossy(record.value.as_ref().unwrap()).parse().unwrap())
+            .collect();
+        assert!(numbers.is_sorted() && numbers.ends_with(&[24, 24, 24]), "{numbers:?}");
+        assert_eq!(
+            numbers.iter().filter(|number| **number >= 20).count(),
+            if is_source_too { 9 } else { 15 }
+        );
+    }
+}
+
 /// Compaction runs while the flow copies, again and again; every key ends with its last value.
 #[tokio::test(start_paused = true)]
 async fn compaction_beside_a_running_flow() {

@@ -229,8 +229,8 @@ pub enum StopReason {
     },
     /// What the target holds is not in the source.
     #[error(
-        "the record at target offset {target} was written by this flow and is not where it should be in the source: the \
-         source's log is not the one it was copied from. Delete the target topic and copy it anew (--on-source-accident \
+        "what this flow has written at target offset {target} is not what the source has in its place: the source's log is \
+         not the one it was copied from, or a gap was filled twice. Delete the target topic and copy it anew (--on-source-accident \
          reseed does both)"
     )]
     NotTheSource {
@@ -263,17 +263,6 @@ pub enum StopReason {
         offset: i64,
         /// End of the target's log.
         target: i64,
-    },
-    /// More offsets were filled than there was room for.
-    #[error(
-        "a gap up to offset {expected} was filled up to {found}: two instances filled at once. The records that follow \
-         cannot keep their offsets; delete the target topic and copy it anew, or use --offsets translate"
-    )]
-    FilledTooFar {
-        /// End of the gap.
-        expected: i64,
-        /// End of the target's log.
-        found: i64,
     },
     /// Offsets cannot be preserved.
     #[error("offsets cannot be preserved: {why}; use --offsets translate, or auto, for this topic")]

@@ -3,7 +3,7 @@
 
 use crate::config::OnSourceAccident;
 use crate::error::{Side, StopReason};
-use crate::partition::{Failure, Partition, State};
+use crate::partition::{Failure, Partition};
 use crate::positions::{Gap, GapCause};
 use crate::task::FlowTask;
 use crate::task::events::Event;
@@ -100,7 +100,8 @@ impl FlowTask {
         let keep_from = partition.cursor.keep_from;
         let wanted = partition.cursor.offset;
         partition.source.log_start = log_start;
-        if (log_start..=log_end).contains(&wanted) {
+        let is_short = partition.cursor.landmark.is_some() && log_end < keep_from;
+        if !is_short && (log_start..=log_end).contains(&wanted) {
             return self.join_session(number); // It moved meanwhile, or a replica was behind.
         }
         if wanted < log_start && log_start <= keep_from && keep_from <= log_end {
@@ -126,7 +127,6 @@ impl FlowTask {
         partition.settled.source_offset = log_start;
         partition.map.pass(log_start);
         partition.rewind();
-        partition.state = State::Locating;
         self.checkpoint.note(number);
         self.locate(number);
     }
@@ -163,12 +163,7 @@ impl FlowTask {
         if let Some(id) = source {
             self.routes.source_is_now(topic, id);
         }
-        if let Some(partition) = self.partition(number) {
-            partition.rewind();
-            partition.state = State::Locating;
-        }
-        self.checkpoint.note(number);
-        self.locate(number);
+        self.note_first(number);
     }
 }
 

@@ -40,7 +40,8 @@ impl FlowTask {
         let mut claim = None;
         if partition.waits_for_claim() {
             claim = self.ownership.need(number, now).map(|claim| claim.number);
-            if claim.is_some() && partition.in_flight == 0 && !partition.is_looked_at_under(claim) {
+            let has_looked = partition.is_looked_at_under(claim) && !partition.is_too_long_ago(now);
+            if claim.is_some() && partition.in_flight == 0 && !has_looked {
                 return self.fail(number, Failure::Passing, now);
             }
         }

@@ -1,13 +1,18 @@
 //! Stage 8: positions are noted on the target every few seconds, and when the flow ends.
 
+use crate::partition::State;
 use crate::positions::{OffsetsHeld, PartitionChange, PositionError, Summary};
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use crate::task::timers::Timer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ClusterError, ErrorClass};
+
+/// Pause after a save that failed while a partition waits for it.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// What has moved since it was last noted.
 #[derive(Debug, Default)]
@@ -16,6 +21,8 @@ pub(crate) struct Checkpoint {
     /// Taken from partitions and not known to be stored; in order.
     unsaved: Vec<PartitionChange>,
     is_saving: bool,
+    /// Partitions that wait until what is known of them is stored.
+    noting: BTreeSet<u32>,
     /// Committing to the source's group, or following its retention, failed: said once.
     has_warned_of: BTreeSet<&'static str>,
 }
@@ -27,10 +34,15 @@ impl Checkpoint {
 }
 
 impl FlowTask {
-    /// The stage itself: saves what has moved, unless the last save is still under way.
+    /// The stage itself.
     pub(crate) fn checkpoint(&mut self, now: Instant) {
         self.timers.set(now + self.config.position_interval, Timer::Checkpoint);
         self.follow_retention();
+        self.save_moved();
+    }
+
+    /// Saves what has moved, unless the last save is still under way.
+    pub(crate) fn save_moved(&mut self) {
         if self.checkpoint.is_saving {
             return;
         }
@@ -49,13 +61,44 @@ impl FlowTask {
         });
     }
 
-    pub(crate) fn saved(&mut self, mut changes: Vec<PartitionChange>, outcome: Result<(), PositionError>) {
+    pub(crate) fn saved(
+        &mut self,
+        mut changes: Vec<PartitionChange>,
+        outcome: Result<(), PositionError>,
+        now: Instant,
+    ) {
         self.checkpoint.is_saving = false;
         if let Err(error) = outcome {
             tracing::warn!(%error, "positions not saved; trying again");
             changes.append(&mut self.checkpoint.unsaved);
             self.checkpoint.unsaved = changes;
+            if !self.checkpoint.noting.is_empty() {
+                self.timers.set(now + RETRY, Timer::Save);
+            }
+            return;
         }
+        let noting = std::mem::take(&mut self.checkpoint.noting);
+        let (not_yet, stored) = noting.into_iter().partition(|number| self.checkpoint.moved.contains(number));
+        self.checkpoint.noting = not_yet;
+        for number in stored {
+            if self.partition(number).is_some_and(|partition| matches!(partition.state, State::Noting)) {
+                self.locate(number);
+            }
+        }
+        if !self.checkpoint.noting.is_empty() {
+            self.save_moved();
+        }
+    }
+
+    /// What has been decided about a partition is stored before it goes on.
+    pub(crate) fn note_first(&mut self, number: u32) {
+        self.leave_session(number);
+        let Some(partition) = self.partition(number) else { return };
+        partition.rewind();
+        partition.state = State::Noting;
+        self.checkpoint.note(number);
+        self.checkpoint.noting.insert(number);
+        self.save_moved();
     }
 
     /// Everything, for the last time.

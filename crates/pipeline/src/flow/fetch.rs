@@ -169,6 +169,10 @@ impl FlowTask {
         if partition.goal == Goal::Unknown {
             partition.goal = Goal::Offset(end_offset);
         }
+        let has_landmark = partition.cursor.landmark.is_some();
+        if has_landmark && fetched.records.is_empty() && fetched.high_watermark < partition.cursor.keep_from {
+            return self.out_of_range(number); // Shorter than what was copied of it, or its high watermark is behind.
+        }
         if !fetched.records.is_empty() {
             let slice = FetchedSlice {
                 from_offset: partition.cursor.offset.max(partition.cursor.keep_from),

@@ -45,10 +45,8 @@ pub(crate) struct Fill {
 pub(crate) enum Filled {
     /// The log ends here now.
     UpTo(i64),
-    /// The log did not end where it should: somebody else has been there.
+    /// The log does not end where it should: another instance has been there, before or behind the gap.
     Moved,
-    /// Beyond what was to be filled.
-    TooFar { end: i64 },
     /// Trying again may help. Whether markers were written is not known.
     Uncertain,
     /// A newer claim has been there.
@@ -131,10 +129,6 @@ impl FlowTask {
                     self.ownership.spend();
                     self.fail(number, Failure::Passing, now);
                 }
-                Filled::TooFar { end } => {
-                    let reason = StopReason::FilledTooFar { expected: fill.to, found: end };
-                    self.stop(number, &Arc::new(reason));
-                }
                 Filled::Refused(code) => self.cannot_fill(number, code),
             }
         }
@@ -156,8 +150,7 @@ impl FlowTask {
         );
         let Some(partition) = self.partition(number) else { return };
         partition.translate_from_here(format!("the target refuses markers ({code})").into());
-        self.note_progress(number);
-        self.make_ready(number);
+        self.note_first(number);
     }
 }
 
@@ -171,8 +164,8 @@ impl Partition {
         match self.queue.front_mut() {
             Some(next) => {
                 next.fill_before = (next.source_offset - end).max(0);
-                // What was left out here may have been of a newer leader epoch than what was copied before.
-                self.settled.leader_epoch = -1;
+                // What was left out here may be of a newer leader epoch than what was copied before.
+                self.settled.leader_epoch = next.epoch_before;
             }
             None => {
                 self.cursor.target = end;
@@ -189,22 +182,6 @@ impl Partition {
         self.map = OffsetMap::starting_at(0, 0);
         self.map.push(0, 0, target.min(source));
         self.map.skip_target(target);
-        let mut end = target;
-        for batch in &mut self.queue {
-            batch.fill_before = 0;
-            end += i64::from(batch.records);
-        }
-        self.cursor.target = end;
-        // What was left out behind each is passed with it from now on.
-        let nexts = self.queue.iter().skip(1).map(|batch| batch.source_offset);
-        let nexts: Vec<i64> = nexts.chain([self.cursor.passed]).collect();
-        for (batch, next) in self.queue.iter_mut().zip(nexts) {
-            batch.source_next = batch.source_next.max(next);
-        }
-        if self.queue.is_empty() {
-            self.settled.source_offset = self.cursor.passed.max(source);
-            self.map.pass(self.settled.source_offset);
-        }
     }
 }
 
@@ -300,7 +277,7 @@ async fn run(
         for (fill, end) in open {
             match end - fill.to {
                 0 => done.push((fill, Filled::UpTo(end))),
-                1.. => done.push((fill, Filled::TooFar { end })),
+                1.. => done.push((fill, Filled::Moved)),
                 _ => rest.push((fill, end)),
             }
         }

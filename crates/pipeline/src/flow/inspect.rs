@@ -59,6 +59,8 @@ pub(crate) struct InspectedBatch {
     pub(crate) from_offset: i64,
     /// Position after it.
     pub(crate) next_offset: i64,
+    /// Readers of committed records are given nothing of it, or nothing is left of it.
+    pub(crate) is_gap: bool,
 }
 
 /// Walks `slice` and calls `each` with every whole entry in log order, until it returns `false`. A cut tail
@@ -78,9 +80,12 @@ pub(crate) fn inspect(
             }
             Entry::Legacy { offset, bytes, .. } => legacy(offset, bytes, position),
             Entry::Batch(batch) => {
-                let verdict = judge(&batch, position, &mut aborted);
-                let next_offset = batch.header.next_offset().max(position);
-                InspectedBatch { verdict, batch, from_offset: position, next_offset }
+                let header = &batch.header;
+                let is_aborted = aborted.covers(&batch);
+                let is_gap = is_aborted || header.attributes.is_control() || header.records_count == 0;
+                let verdict = judge(&batch, position, is_aborted);
+                let next_offset = header.next_offset().max(position);
+                InspectedBatch { verdict, batch, from_offset: position, next_offset, is_gap }
             }
         };
         position = inspected.next_offset;
@@ -91,12 +96,11 @@ pub(crate) fn inspect(
     position
 }
 
-fn judge(batch: &Batch, position: i64, aborted: &mut AbortedWalk<'_>) -> Verdict {
+fn judge(batch: &Batch, position: i64, is_aborted: bool) -> Verdict {
     let header = &batch.header;
     if header.last_offset_delta < 0 || header.base_offset < 0 {
         return Verdict::Corrupt("its offsets are negative");
     }
-    let is_aborted = aborted.covers(batch);
     if header.last_offset() < position {
         return Verdict::BeforeStart;
     }
@@ -127,6 +131,7 @@ fn legacy(offset: i64, bytes: bytes::Bytes, position: i64) -> InspectedBatch {
         batch: Batch { header: placeholder(offset), bytes },
         from_offset: position,
         next_offset: offset.saturating_add(1).max(position),
+        is_gap: false,
     }
 }
 
@@ -136,6 +141,7 @@ fn malformed(offset: i64, problem: &'static str) -> InspectedBatch {
         batch: Batch { header: placeholder(offset), bytes: bytes::Bytes::new() },
         from_offset: offset,
         next_offset: offset,
+        is_gap: false,
     }
 }
 
@@ -207,6 +213,10 @@ impl FlowTask {
         if let Some(partition) = self.partition(number) {
             partition.cursor.offset = next_offset;
             if let Some(last) = batches.last() {
+                // Batches before the start are read one by one where they are to be compared.
+                if last.verdict == Verdict::BeforeStart && partition.cursor.landmark.is_some() {
+                    partition.cursor.offset = last.batch.header.next_offset();
+                }
                 partition.cursor.last_fetched_epoch = last.batch.header.partition_leader_epoch;
             }
         }
@@ -222,11 +232,13 @@ impl FlowTask {
 
     /// One batch in log order: on its way, into the backlog behind one that is being repacked, or dropped.
     pub(crate) fn take(&mut self, number: u32, inspected: InspectedBatch, now: Instant) {
-        let Some(partition) = self.partition(number) else { return };
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let Some(route) = self.routes.topic(partition.topic) else { return };
         if partition.ending.is_some() || !partition.state.is_copying() {
             return;
         }
-        if partition.is_preserved() && !partition.agrees(&inspected) {
+        let may_be_compacted = route.source_traits.may_be_compacted || route.target_traits.is_compacted;
+        if partition.is_preserved() && !partition.agrees(&inspected, may_be_compacted) {
             return self.realign(number, now);
         }
         let must_wait = partition.is_repacking || !partition.backlog.is_empty();

@@ -35,6 +35,8 @@ pub(crate) struct PatchedBatch {
     pub(crate) stretches: Option<Box<[(i64, i64)]>>,
     pub(crate) source_next: i64,
     pub(crate) leader_epoch: i32,
+    /// Leader epoch of what the source has right before it, left out or not; −1 where that is not known.
+    pub(crate) epoch_before: i32,
     /// Offsets of the target to be filled before it goes under way.
     pub(crate) fill_before: i64,
     /// Its records are so old that the target may forget who wrote them.
@@ -83,7 +85,11 @@ impl FlowTask {
             return self.end(number, reason, now);
         }
         partition.cursor.target += fill_before + i64::from(records);
+        // Compaction leaves nothing behind that would tell the epoch of what it has taken away.
+        let is_seamless = partition.cursor.passed == routed.source_offset;
+        let epoch_before = if is_seamless { partition.cursor.passed_epoch } else { -1 };
         partition.cursor.passed = partition.cursor.passed.max(routed.source_next);
+        partition.cursor.passed_epoch = routed.leader_epoch;
         let stamp = ProducerStamp { producer_id, producer_epoch, base_sequence };
         let patched = PatchedBatch {
             header: patch::patched(&routed.header, stamp).to_bytes(),
@@ -93,6 +99,7 @@ impl FlowTask {
             stretches: routed.stretches,
             source_next: routed.source_next,
             leader_epoch: routed.leader_epoch,
+            epoch_before,
             fill_before,
             is_old,
             needs_claim,

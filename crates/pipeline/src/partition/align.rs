@@ -1,14 +1,19 @@
 //! Where the target ends, found in a source whose records cannot be counted on any more.
 //!
-//! Between two lives compaction may have removed records from the source that the target holds beyond the noted
-//! position. What is left of them is there in the same order. So both logs are read from the position on, and
-//! source records are looked for among those of the target, in order, by content: key, value, headers, timestamp.
-//! The first that is not there is the first to be copied.
+//! Between two lives compaction may have removed records, from the source and from what the target holds beyond the
+//! noted position. What is left on both sides is there in the same order. So both logs are read from the position on, and
+//! records are paired by content (key, value, headers, timestamp), from the end: the last source record that the target
+//! has is the last one copied. Were there a later one, taken from the target by compaction, then the target would
+//! have a still later one of its key, copied after it and gone from the source; but the cleaner does not take a
+//! record and leave an earlier one of the same key.
+//!
+//! How many records were copied beyond the position is known from the target's offsets, so no more of the source is read.
 
 use crate::flow::fetch::FetchedSlice;
 use crate::flow::inspect::{InspectedBatch, Verdict, inspect};
 use crate::flow::repack::{Kept, RepackError, RepackLimits, kept, kept_of};
 use crate::positions::{Position, Run};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, ErrorClass};
 use verbatim_wire::fetch::{Isolation, TopicIdentity};
@@ -23,8 +28,9 @@ pub(crate) struct Align {
     pub(crate) settled: Position,
     /// End of the target's log.
     pub(crate) end: i64,
-    /// Whether the source may lose records to compaction.
-    pub(crate) is_compacted: bool,
+    /// Whether the source may lose records to compaction, and whether the target may.
+    pub(crate) is_source_compacted: bool,
+    pub(crate) is_target_compacted: bool,
     pub(crate) unpacked_bytes: usize,
 }
 
@@ -33,6 +39,8 @@ pub(crate) struct Align {
 pub(crate) struct Aligned {
     /// Source offset of the first record that the target does not have.
     pub(crate) source_offset: i64,
+    /// Leader epoch of what is before it, −1 where that is not known.
+    pub(crate) leader_epoch: i32,
     /// Where the records found are.
     pub(crate) runs: Vec<Run>,
 }
@@ -61,21 +69,62 @@ impl Contents {
     }
 }
 
+/// A record of the source.
+struct Original {
+    offset: i64,
+    /// Source offset after it, and after what is left out behind it.
+    next_offset: i64,
+    leader_epoch: i32,
+    content: Content,
+    timestamp: i64,
+    is_append_time: bool,
+}
+
+/// A record that the target holds beyond the position.
+struct Copied {
+    /// How many were copied before it, from the position on.
+    rank: i64,
+    content: Content,
+    /// Unless the target replaces it.
+    timestamp: Option<i64>,
+}
+
+impl Copied {
+    /// Whether it can be the copy of `original`, which is the one of number `index` that the source still has: the source
+    /// may have lost records before it, but it has none more.
+    fn is_of(&self, original: &Original, index: usize) -> bool {
+        // The append time of a source batch does not go over to the target: see `flow::patch`.
+        let has_time =
+            self.timestamp.is_none_or(|time| time == original.timestamp || original.is_append_time);
+        has_time && self.rank >= index as i64
+    }
+}
+
 /// Looks for it.
 pub(crate) async fn align(source: &Cluster, target: &Cluster, what: &Align) -> Result<Aligned, Misaligned> {
     let contents = Contents(RandomState::new(), RandomState::new());
     let limits =
         RepackLimits { unpacked_bytes: what.unpacked_bytes, batch_bytes: usize::MAX, splits_at_holes: false };
-    let held = held(target, what, &contents, limits).await?;
-    let mut aligned = Aligned { source_offset: what.settled.source_offset, runs: Vec::new() };
-    // Records of the target before this one are found or given up.
-    let mut next = 0;
-    loop {
-        let from = aligned.source_offset;
-        let (topic, leader) = &what.source;
-        let fetched = source.fetch_once(*leader, topic, what.partition, from, what.isolation).await?;
+    let copies = copies(target, what, &contents, limits).await?;
+    let originals = originals(source, what, &contents, limits).await?;
+    pair(&originals, &copies, what)
+}
+
+/// What is left of the source's records that may have been copied.
+async fn originals(
+    source: &Cluster,
+    what: &Align,
+    contents: &Contents,
+    limits: RepackLimits,
+) -> Result<Vec<Original>, Misaligned> {
+    let (topic, leader) = &what.source;
+    let most = usize::try_from(what.end - what.settled.target_offset).unwrap_or(0);
+    let mut originals: Vec<Original> = Vec::new();
+    let mut offset = what.settled.source_offset;
+    while originals.len() < most {
+        let fetched = source.fetch_once(*leader, topic, what.partition, offset, what.isolation).await?;
         let slice = FetchedSlice {
-            from_offset: from,
+            from_offset: offset,
             records: fetched.records,
             aborted_transactions: fetched.aborted_transactions,
         };
@@ -85,77 +134,85 @@ pub(crate) async fn align(source: &Cluster, target: &Cluster, what: &Align) -> R
             batches.push(inspected);
             is_readable
         });
+        let before = offset;
         for inspected in &batches {
+            offset = inspected.next_offset;
+            let leader_epoch = inspected.batch.header.partition_leader_epoch;
             for record in records_of(inspected, limits)? {
-                let is_new = match held.find(next, &contents, &record) {
-                    None => true,
-                    Some(at) if at > next && !what.is_compacted => {
-                        return Err(Misaligned::NotInSource {
-                            target: what.settled.target_offset + next as i64,
-                        });
-                    }
-                    Some(at) => {
-                        let target = what.settled.target_offset + at as i64;
-                        aligned.runs.push(Run { source: record.offset, target, records: 1 });
-                        next = at + 1;
-                        false
-                    }
-                };
-                if is_new {
-                    return finish(aligned, record.offset, next, &held, what);
-                }
+                originals.push(Original {
+                    offset: record.offset,
+                    next_offset: record.offset + 1,
+                    leader_epoch,
+                    content: contents.of(&record),
+                    timestamp: record.timestamp,
+                    is_append_time: record.is_append_time,
+                });
             }
-            aligned.source_offset = inspected.next_offset;
+            // What is left out behind a record is passed with it.
+            if let Some(last) = originals.last_mut() {
+                (last.next_offset, last.leader_epoch) = (offset, leader_epoch);
+            }
         }
-        if aligned.source_offset == from {
-            return finish(aligned, from, next, &held, what);
+        if offset == before {
+            break;
         }
     }
+    originals.truncate(most);
+    Ok(originals)
 }
 
-fn finish(
-    mut aligned: Aligned,
-    source_offset: i64,
-    next: usize,
-    held: &Held,
-    what: &Align,
-) -> Result<Aligned, Misaligned> {
+/// Pairs both sides, from the end.
+fn pair(originals: &[Original], copies: &[Copied], what: &Align) -> Result<Aligned, Misaligned> {
+    let mut places: HashMap<Content, Vec<usize>> = HashMap::new();
+    for (at, copy) in copies.iter().enumerate() {
+        places.entry(copy.content).or_default().push(at);
+    }
+    let (position, target) = (what.settled.source_offset, what.settled.target_offset);
+    let not_in_source = |copy: Option<&Copied>| Misaligned::NotInSource {
+        target: copy.map_or(target, |copy| target + copy.rank),
+    };
+    let mut aligned =
+        Aligned { source_offset: position, leader_epoch: what.settled.leader_epoch, runs: Vec::new() };
+    // Copies before this one can still be paired.
+    let mut unpaired = copies.len();
+    for (index, original) in originals.iter().enumerate().rev() {
+        let is_it =
+            |at: &&usize| **at < unpaired && copies.get(**at).is_some_and(|copy| copy.is_of(original, index));
+        let found = places.get(&original.content).and_then(|places| places.iter().rev().find(is_it));
+        let Some((at, copy)) = found.and_then(|at| Some((*at, copies.get(*at)?))) else {
+            // Not copied yet, or gone from the target since.
+            if aligned.runs.is_empty() || what.is_target_compacted {
+                continue;
+            }
+            return Err(not_in_source(copies.get(unpaired)));
+        };
+        if at + 1 < unpaired && !what.is_source_compacted {
+            return Err(not_in_source(copies.get(at + 1)));
+        }
+        if aligned.runs.is_empty() {
+            (aligned.source_offset, aligned.leader_epoch) = (original.next_offset, original.leader_epoch);
+        }
+        aligned.runs.push(Run { source: original.offset, target: target + copy.rank, records: 1 });
+        unpaired = at;
+    }
     // Compaction may have taken all of them. That the topic is the same one, its id says; that its log was not cut, the
     // leader epochs.
-    if next < held.contents.len() && !what.is_compacted {
-        return Err(Misaligned::NotInSource { target: what.settled.target_offset + next as i64 });
+    if unpaired > 0 && !what.is_source_compacted {
+        return Err(not_in_source(copies.first()));
     }
-    aligned.source_offset = source_offset;
+    aligned.runs.reverse();
     Ok(aligned)
 }
 
-/// The target's records beyond the position, by content.
-struct Held {
-    /// And by timestamp, unless the target replaces that.
-    contents: Vec<(Content, Option<i64>)>,
-}
-
-impl Held {
-    fn find(&self, from: usize, contents: &Contents, record: &Kept) -> Option<usize> {
-        let wanted = contents.of(record);
-        // The append time of a source batch does not go over to the target: see `flow::patch`.
-        let is_it = |(content, timestamp): &(Content, Option<i64>)| {
-            let has_time = timestamp.is_none_or(|time| time == record.timestamp || record.is_append_time);
-            *content == wanted && has_time
-        };
-        self.contents.get(from..)?.iter().position(is_it).map(|at| from + at)
-    }
-}
-
-async fn held(
+async fn copies(
     target: &Cluster,
     what: &Align,
     contents: &Contents,
     limits: RepackLimits,
-) -> Result<Held, Misaligned> {
+) -> Result<Vec<Copied>, Misaligned> {
     let (topic, leader) = &what.target;
     let from = what.settled.target_offset;
-    let mut held = Held { contents: Vec::new() };
+    let mut copies = Vec::new();
     let mut problem = None;
     let read = target.read_log(*leader, topic, what.partition, from, |batch| {
         let header = batch.header;
@@ -166,9 +223,11 @@ async fn held(
         match kept_of(&batch, limits) {
             Ok(records) => {
                 let records = records.iter().filter(|record| record.offset >= from);
-                held.contents.extend(
-                    records.map(|record| (contents.of(record), has_time.then_some(record.timestamp))),
-                );
+                copies.extend(records.map(|record| Copied {
+                    rank: record.offset - from,
+                    content: contents.of(record),
+                    timestamp: has_time.then_some(record.timestamp),
+                }));
                 true
             }
             Err(error) => {
@@ -178,7 +237,7 @@ async fn held(
         }
     });
     read.await?;
-    problem.map_or(Ok(held), |error| Err(error.into()))
+    problem.map_or(Ok(copies), |error| Err(error.into()))
 }
 
 fn records_of(inspected: &InspectedBatch, limits: RepackLimits) -> Result<Vec<Kept>, RepackError> {

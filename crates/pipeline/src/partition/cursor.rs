@@ -1,7 +1,7 @@
 //! What is read next, where it goes and which sequence number it gets.
 
 use super::Partition;
-use crate::flow::inspect::{InspectedBatch, Verdict};
+use crate::flow::inspect::InspectedBatch;
 use crate::positions::Position;
 use verbatim_wire::records::{BatchHeader, patch};
 
@@ -56,19 +56,31 @@ impl Cursor {
 }
 
 impl Partition {
-    /// With preserved offsets reading begins at the batch that the target ends with: whether it is the one there. After
-    /// the first batch there is nothing to compare any more.
-    pub(crate) fn agrees(&mut self, inspected: &InspectedBatch) -> bool {
-        let Some(Landmark(copy)) = self.cursor.landmark.take() else { return true };
+    /// With preserved offsets reading begins at the last batch of records that the target has: whether it is the one there,
+    /// and whether only gaps follow up to where the target ends.
+    pub(crate) fn agrees(&mut self, inspected: &InspectedBatch, may_be_compacted: bool) -> bool {
+        let Some(Landmark(copy)) = self.cursor.landmark else { return true };
         let original = &inspected.batch.header;
-        let is_before = inspected.verdict == Verdict::BeforeStart;
-        let is_whole = original.magic == 2
-            && !original.attributes.is_control()
-            && i64::from(original.records_count) == i64::from(original.last_offset_delta) + 1;
-        if !is_before || !is_whole || copy.attributes.is_control() {
-            // A gap on one side, or a batch that compaction has thinned: offsets are all there is to compare.
+        if original.magic != 2 || original.base_offset >= self.cursor.keep_from {
+            self.cursor.landmark = None;
+            return true; // Offsets are all there is to compare.
+        }
+        if original.base_offset > copy.last_offset() {
+            return inspected.is_gap || may_be_compacted;
+        }
+        let is_filler = copy.attributes.is_control();
+        if inspected.is_gap || is_filler {
+            // What compaction takes away leaves a gap, too.
+            return inspected.is_gap == is_filler || may_be_compacted;
+        }
+        let has_all = |h: &BatchHeader| i64::from(h.records_count) == i64::from(h.last_offset_delta) + 1;
+        let is_whole = has_all(original) && has_all(&copy) && original.base_offset == copy.base_offset;
+        if may_be_compacted && !is_whole {
             return true;
         }
-        original.last_offset() != copy.last_offset() || patch::is_copy(original, &copy)
+        // A batch that was not copied from its start, or was too large, is in smaller ones on the target.
+        let is_part = original.base_offset < copy.base_offset
+            && (original.base_timestamp..=original.max_timestamp).contains(&copy.max_timestamp);
+        is_part || patch::is_copy(original, &copy)
     }
 }

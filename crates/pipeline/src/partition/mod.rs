@@ -21,11 +21,16 @@ use crate::positions::{Gap, OffsetMap, OffsetsHeld, PartitionChange, Position, S
 use crate::prepare::PreparedPartition;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use verbatim_wire::cluster::Backoff;
 
 /// Batches of a partition that may be under way at once: what brokers remember of a producer
 /// (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`), so that any repetition of them is recognised.
 pub(crate) const MAX_IN_FLIGHT: usize = 5;
+
+/// How long after a look, or an answer, the end of the target's log is taken to be where it was, for old records.
+const TRUSTED: Duration = Duration::from_secs(30);
 
 /// One source partition and its target.
 #[derive(Debug)]
@@ -74,7 +79,8 @@ pub(crate) struct Partition {
     pub(crate) is_repacking: bool,
     /// A gap is being filled: nothing else may go under way.
     pub(crate) is_filling: bool,
-    /// Number of the claim that was held when the target was looked at last.
+    /// When the target was looked at last, and the number of the claim that was held then.
+    pub(crate) looked_at: Option<Instant>,
     pub(crate) looked_under: Option<i64>,
     /// Number of the claim under which this partition's gaps were filled last: older instances are fenced.
     pub(crate) fenced_with: Option<i64>,
@@ -158,6 +164,7 @@ impl Partition {
             backlog: VecDeque::new(),
             is_repacking: false,
             is_filling: false,
+            looked_at: None,
             looked_under: None,
             fenced_with: None,
             ending: None,
@@ -206,11 +213,13 @@ impl Partition {
         self.map.last().map_or(self.map.start().1, |run| run.target_end())
     }
 
-    /// With preserved offsets: begins one record early, to see that the source is what the target ends with.
+    /// With preserved offsets: begins early, to see that the source is what the target ends with.
     pub(crate) fn begin_at_landmark(&mut self, landmark: Option<Landmark>) {
         self.cursor.landmark = landmark;
-        if landmark.is_some() && self.is_preserved() && self.cursor.offset > 0 {
-            self.cursor.offset -= 1;
+        if let Some(Landmark(copy)) = landmark
+            && copy.last_offset() < self.cursor.offset
+        {
+            self.cursor.offset = copy.last_offset();
             self.cursor.last_fetched_epoch = -1;
         }
     }
@@ -249,6 +258,15 @@ impl Partition {
     /// instance may have gone on where this one thinks it is.
     pub(crate) fn is_looked_at_under(&self, claim: Option<i64>) -> bool {
         claim.is_some() && self.looked_under == claim
+    }
+
+    /// Whether what is known of the target's end may be out of date: a request of an instance that is no more may have arrived
+    /// since. Of fresh records the broker would know that; who wrote old ones it may have forgotten.
+    pub(crate) fn is_too_long_ago(&self, now: Instant) -> bool {
+        let known_at = self.looked_at.max(self.target.accepted_at);
+        self.in_flight == 0
+            && self.queue.front().is_some_and(|next| next.is_old)
+            && known_at.is_none_or(|at| now.duration_since(at) > TRUSTED)
     }
 
     /// How many offsets of the target have to be filled now, because the source has no record there.

@@ -73,6 +73,8 @@ pub(crate) struct Ground {
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long to wait between looks at a high watermark that has not reached the log's end yet.
 const REPLICATION_PAUSE: Duration = Duration::from_millis(20);
+/// Batches that are looked at, from the target's end backwards, for one of records.
+const LANDMARK_LOOKS: usize = 16;
 /// Looks before giving up for this time.
 const REPLICATION_LOOKS: usize = 250;
 
@@ -191,17 +193,15 @@ impl Look<'_> {
         let key = (resume.topic.name.clone(), resume.partition);
         let starts = self.target.list_offsets(self.leader, &[key], OffsetAt::Earliest).await?;
         let from = starts.iter().map(|start| start.offset).max().unwrap_or(0).max(settled_end);
-        let gone = from - settled_end;
         let is_preserved = resume.offsets == OffsetsHeld::Preserved;
-        // With translated offsets every offset is a record of ours, and each has its number.
-        let gone_numbers = i32::try_from(gone % (1 << 31)).unwrap_or(0);
-        let Producers { records: (records, _), markers: (markers, _) } = self.producers;
-        let mut ground = Ground {
-            end: from,
-            held: gone,
-            sequence: sequence_after(resume.settled.sequence, gone_numbers),
-            landmark: None,
+        // With translated offsets every offset is a record of ours, there still or not, and each has its number.
+        let number_at = |offset: i64| {
+            let records = i32::try_from((offset - settled_end) % (1 << 31)).unwrap_or(0);
+            sequence_after(resume.settled.sequence, records)
         };
+        let Producers { records: (records, _), markers: (markers, _) } = self.producers;
+        let mut ground =
+            Ground { end: from, held: from - settled_end, sequence: number_at(from), landmark: None };
         let mut foreign = None;
         let read = self.target.read_log(self.leader, &resume.topic, resume.partition, from, |batch| {
             let header = batch.header;
@@ -210,10 +210,10 @@ impl Look<'_> {
             }
             let is_filling = is_preserved && header.attributes.is_control() && header.producer_id == markers;
             // With preserved offsets the state may have been lost before, and the numbers begun anew.
-            let is_next = is_preserved || header.base_sequence == ground.sequence;
+            let is_next = is_preserved || header.base_sequence == number_at(header.base_offset);
             if header.producer_id == records && is_next {
-                ground.held += i64::from(header.records_count);
-                ground.sequence = sequence_after(header.base_sequence, header.records_count);
+                ground.held = header.next_offset() - settled_end;
+                ground.sequence = sequence_after(header.base_sequence, header.last_offset_delta + 1);
             } else if !is_filling {
                 foreign = Some(header.base_offset);
                 return false;
@@ -291,15 +291,32 @@ impl Look<'_> {
                     }
                 }
         };
-        let wanted: Vec<_> = grounds
+        let mut wanted: Vec<_> = grounds
             .iter()
             .filter(|(resume, ground)| is_wanted(resume, ground))
             .map(|(resume, ground)| (resume.topic.clone(), resume.partition, ground.end))
             .collect();
         let mut found = HashMap::new();
-        if !wanted.is_empty() {
-            for last in self.target.read_last_batches(self.leader, &wanted).await? {
-                found.insert((last.topic, last.partition), last.batch);
+        for _ in 0..LANDMARK_LOOKS {
+            if wanted.is_empty() {
+                break;
+            }
+            let topics: HashMap<Arc<str>, TopicIdentity> =
+                wanted.iter().map(|(topic, ..)| (topic.name.clone(), topic.clone())).collect();
+            let asked = std::mem::take(&mut wanted);
+            for last in self.target.read_last_batches(self.leader, &asked).await? {
+                // Fillers say little: what stands before them says more.
+                if let (Ok(Some(batch)), Some(topic)) = (&last.batch, topics.get(&last.topic))
+                    && batch.header.attributes.is_control()
+                    && batch.header.base_offset > 0
+                {
+                    wanted.push((topic.clone(), last.partition, batch.header.base_offset));
+                }
+                let found = found.entry((last.topic, last.partition));
+                match last.batch {
+                    Ok(None) => drop(found.or_insert(Ok(None))),
+                    better => drop(found.insert_entry(better)),
+                }
             }
         }
         for (resume, mut ground) in grounds {
@@ -308,7 +325,7 @@ impl Look<'_> {
                 Some(Err(code)) => ResumeAnswer::Later(Some(code)),
                 Some(Ok(Some(batch))) => {
                     let header = batch.header;
-                    if ground.end > resume.settled.target_offset && !self.is_ours(&header) {
+                    if header.next_offset() > resume.settled.target_offset && !self.is_ours(&header) {
                         ResumeAnswer::Stop(StopReason::ForeignRecords { offset: header.base_offset })
                     } else {
                         ground.landmark = Some(Landmark(header));

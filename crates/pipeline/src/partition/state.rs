@@ -10,6 +10,8 @@
 //!      |    pause over          v       v            Settling   (batches still under way are answered first)
 //!      +---------------------- Pausing <----------------+
 //!
+//!   Copying --- goes on elsewhere in the source, or with other offsets, by policy ---> Noting --- stored ---> Locating
+//!
 //!   any of them --- cannot be mended by trying again ---> Stopped
 //! ```
 //!
@@ -31,6 +33,8 @@ pub(crate) enum State {
     Leading,
     /// The source is not what was counted on: looks for the place in it where the target ends.
     Aligning,
+    /// Waits until what has been decided about it is stored: going on before would leave a crash without a trace of it.
+    Noting,
     /// Fetches and produces.
     Copying,
     /// Waits for the answers under way, then pauses or stops.
@@ -63,7 +67,7 @@ impl State {
     pub(crate) fn fail(&mut self, failure: Failure) {
         match (&*self, &failure) {
             (Self::Stopped(_) | Self::Settling(Failure::Final(_)), _) => {}
-            (Self::Settling(Failure::Passing), Failure::Passing) => {}
+            (Self::Settling(Failure::Passing) | Self::Noting, Failure::Passing) => {}
             _ => *self = Self::Settling(failure),
         }
     }

@@ -16,7 +16,8 @@ pub(super) const TRUST: Duration = Duration::from_millis(2000);
 /// Sole ownership for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
-    /// Greater than that of every claim granted before: a fence (a marker's coordinator epoch).
+    /// The same while no other instance holds one in between, and greater than that of every claim granted before: a
+    /// fence (a marker's coordinator epoch).
     pub number: i64,
     /// Until when it may be relied on, unless renewed.
     pub until: Instant,
@@ -40,21 +41,26 @@ pub(super) struct Holder {
 #[derive(Debug, Clone)]
 struct Held {
     owner: String,
+    /// Offset of the first of its claims since another's.
+    since: i64,
     ends_ms: i64,
 }
 
 impl Holder {
-    /// The next claim of the log.
-    pub(super) fn read(&mut self, owner: &str, time_ms: i64, ttl_ms: i64) {
-        let is_free = self.current.as_ref().is_none_or(|held| held.owner == owner || held.ends_ms <= time_ms);
-        if is_free {
-            self.current = Some(Held { owner: owner.to_owned(), ends_ms: time_ms.saturating_add(ttl_ms) });
+    /// The next claim of the log, which stands at offset `at`. One that lasts no time gives up what its owner holds.
+    pub(super) fn read(&mut self, owner: &str, at: i64, time_ms: i64, ttl_ms: i64) {
+        let before = self.current.as_ref();
+        if before.is_some_and(|held| held.owner != owner && held.ends_ms > time_ms) {
+            return;
         }
+        let since = before.filter(|held| held.owner == owner).map_or(at, |held| held.since);
+        let held = Held { owner: owner.to_owned(), since, ends_ms: time_ms.saturating_add(ttl_ms) };
+        self.current = (ttl_ms > 0).then_some(held);
     }
 
-    /// Whether `owner` holds the claim.
-    pub(super) fn is(&self, owner: &str) -> bool {
-        self.current.as_ref().is_some_and(|held| held.owner == owner)
+    /// The number of `owner`'s claim, if it is the one that holds.
+    pub(super) fn number_of(&self, owner: &str) -> Option<i64> {
+        self.current.as_ref().filter(|held| held.owner == owner).map(|held| held.since)
     }
 
     /// How long the claim lasts that was current at `time_ms`.
@@ -70,19 +76,24 @@ mod tests {
     #[test]
     fn a_claim_counts_while_no_other_holds_one() {
         let mut holder = Holder::default();
-        holder.read("a", 1000, 3000);
-        holder.read("b", 3999, 3000);
-        assert!(holder.is("a") && !holder.is("b"));
+        holder.read("a", 10, 1000, 3000);
+        holder.read("b", 11, 3999, 3000);
+        assert_eq!((holder.number_of("a"), holder.number_of("b")), (Some(10), None));
         assert_eq!(holder.left_ms(3999), 1);
-        holder.read("a", 3999, 3000);
-        holder.read("b", 4000, 3000);
-        assert!(holder.is("a"), "renewed");
-        holder.read("b", 6999, 3000);
-        assert!(holder.is("b"));
-        holder.read("a", 7000, 3000);
-        assert!(holder.is("b"));
-        holder.read("b", 7001, 0);
-        holder.read("a", 7001, 3000);
-        assert!(holder.is("a"), "given up");
+        holder.read("a", 12, 3999, 3000);
+        holder.read("b", 13, 4000, 3000);
+        assert_eq!(holder.number_of("a"), Some(10), "renewed");
+        holder.read("b", 14, 6999, 3000);
+        assert_eq!(holder.number_of("b"), Some(14));
+        holder.read("a", 15, 7000, 3000);
+        assert_eq!(holder.number_of("b"), Some(14));
+        holder.read("b", 16, 7001, 0);
+        holder.read("a", 17, 7001, 3000);
+        assert_eq!(holder.number_of("a"), Some(17), "given up, and another than it was before");
+        holder.read("a", 18, 90_000, 3000);
+        assert_eq!(holder.number_of("a"), Some(17), "nobody has been there meanwhile");
+        holder.read("a", 19, 90_001, 0);
+        holder.read("a", 20, 90_002, 3000);
+        assert_eq!(holder.number_of("a"), Some(20));
     }
 }

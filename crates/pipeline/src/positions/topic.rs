@@ -43,8 +43,10 @@ struct Lease {
     holder: Holder,
     /// Up to where the log has been read for claims.
     read_to: i64,
-    /// Number of the claim that is ours, as long as it is renewed in time.
-    number: Option<i64>,
+    /// There has been a claim since the last one was given up.
+    has_claimed: bool,
+    /// The claim is to be given up before there is another.
+    is_given_up: bool,
 }
 
 impl TopicPositions {
@@ -62,7 +64,8 @@ impl TopicPositions {
             target.create_topic(Self::state_topic(flow, metadata.brokers().len())).await.map_err(failed)?;
         }
         let owner = format!("{:016x}", RandomState::new().build_hasher().finish());
-        let lease = Lease { owner, holder: Holder::default(), read_to: 0, number: None };
+        let lease =
+            Lease { owner, holder: Holder::default(), read_to: 0, has_claimed: false, is_given_up: false };
         Ok(Self { log: TopicLog { cluster: target, topic }, lease: Mutex::new(lease) })
     }
 
@@ -91,7 +94,12 @@ impl TopicPositions {
             for entry in self.entries(&batch)? {
                 match entry {
                     Entry::Lease { owner, ttl_ms } if is_new => {
-                        lease.holder.read(&owner, batch.header.max_timestamp, ttl_ms);
+                        lease.holder.read(
+                            &owner,
+                            batch.header.base_offset,
+                            batch.header.max_timestamp,
+                            ttl_ms,
+                        );
                     }
                     entry => facts.apply(entry),
                 }
@@ -151,8 +159,12 @@ impl TopicPositions {
 
     async fn try_claim(&self) -> Result<Claimed, PositionError> {
         let mut lease = self.lease.lock().await;
+        if lease.is_given_up {
+            self.give_up(&mut lease).await?;
+        }
         let sent = Instant::now();
-        let (offset, time_ms) = self.write(vec![entry::lease(&lease.owner, TTL_MS)]).await?;
+        lease.has_claimed = true;
+        let (_, time_ms) = self.write(vec![entry::lease(&lease.owner, TTL_MS)]).await?;
         if time_ms < 0 {
             // The topic was made by others. Without the broker's time there is no order in time.
             let (name, value) = TIMESTAMP_TYPE;
@@ -168,23 +180,24 @@ impl TopicPositions {
             lease.read_to = batch.header.next_offset();
             for entry in self.entries(&batch)? {
                 if let Entry::Lease { owner, ttl_ms } = entry {
-                    lease.holder.read(&owner, batch.header.max_timestamp, ttl_ms);
+                    lease.holder.read(&owner, batch.header.base_offset, batch.header.max_timestamp, ttl_ms);
                 }
             }
         }
-        if !lease.holder.is(&lease.owner) {
-            lease.number = None;
-            let left = u64::try_from(lease.holder.left_ms(time_ms)).unwrap_or(0);
-            return Ok(Claimed::Theirs(Duration::from_millis(left.max(1))));
-        }
-        let number = *lease.number.get_or_insert(offset);
-        Ok(Claimed::Ours(Claim { number, until: sent + TRUST }))
+        Ok(match lease.holder.number_of(&lease.owner) {
+            Some(number) => Claimed::Ours(Claim { number, until: sent + TRUST }),
+            None => {
+                let left = u64::try_from(lease.holder.left_ms(time_ms)).unwrap_or(0);
+                Claimed::Theirs(Duration::from_millis(left.max(1)))
+            }
+        })
     }
 
-    async fn give_up(&self) -> Result<(), PositionError> {
-        let mut lease = self.lease.lock().await;
-        if lease.number.take().is_some() {
+    async fn give_up(&self, lease: &mut Lease) -> Result<(), PositionError> {
+        if lease.has_claimed {
+            lease.is_given_up = true;
             self.write(vec![entry::lease(&lease.owner, 0)]).await?;
+            (lease.has_claimed, lease.is_given_up) = (false, false);
         }
         Ok(())
     }
@@ -217,7 +230,10 @@ impl PositionStore for TopicPositions {
     }
 
     fn release(&self) -> Storing<'_, ()> {
-        Box::pin(self.give_up())
+        Box::pin(async move {
+            let mut lease = self.lease.lock().await;
+            self.give_up(&mut lease).await
+        })
     }
 }
 

@@ -17,6 +17,7 @@ impl FlowTask {
                 Timer::Lane(lane) => self.lane_may_open(lane),
                 Timer::Leaders(_) | Timer::Claim => {}
                 Timer::Checkpoint => self.checkpoint(now),
+                Timer::Save => self.save_moved(),
             }
         }
         self.ask_for_leaders(Side::Source, now);
@@ -35,7 +36,7 @@ impl FlowTask {
             let claim = self.ownership.held(now).map(|claim| claim.number);
             for number in &numbers {
                 if let Some(partition) = self.partition(*number) {
-                    partition.looked_under = claim;
+                    (partition.looked_at, partition.looked_under) = (Some(now), claim);
                 }
             }
             let resumes: Vec<Resume> = numbers.into_iter().filter_map(|number| self.resume(number)).collect();

@@ -33,7 +33,8 @@ impl FlowTask {
             isolation: self.config.isolation,
             settled: partition.ground_from,
             end: ground.end,
-            is_compacted: route.source_traits.may_be_compacted,
+            is_source_compacted: route.source_traits.may_be_compacted,
+            is_target_compacted: route.target_traits.is_compacted,
             unpacked_bytes: self.config.repack_limit_bytes,
         };
         // What was passed over on the way here may have been something else.
@@ -86,8 +87,7 @@ impl FlowTask {
         partition.settled.source_offset = aligned.source_offset;
         partition.settled.target_offset = ground.end;
         partition.settled.sequence = ground.sequence;
-        // That of the last batch copied is not known: it may be gone.
-        partition.settled.leader_epoch = -1;
+        partition.settled.leader_epoch = aligned.leader_epoch;
         partition.reset_cursor();
         self.note_progress(number);
         self.copy(number);

@@ -167,7 +167,7 @@ impl FlowTask {
             Event::Repacked { number, generation, batches, failure } => {
                 self.repacked(number, generation, batches, failure, now);
             }
-            Event::Saved { changes, outcome } => self.saved(changes, outcome),
+            Event::Saved { changes, outcome } => self.saved(changes, outcome, now),
             Event::Aside { what, denied } => self.tried_aside(what, denied),
             Event::Bounds { number, generation, outcome } => {
                 self.bounds_heard(number, generation, outcome, now);

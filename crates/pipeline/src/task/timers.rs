@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Claim,
     /// Positions are to be saved.
     Checkpoint,
+    /// What could not be saved is to be saved again, sooner than that.
+    Save,
 }
 
 impl Timer {

@@ -5,6 +5,7 @@ mod bench;
 mod dist;
 mod fuzz;
 mod kafka;
+mod mutants;
 mod process;
 mod test;
 
@@ -23,6 +24,8 @@ usage: cargo xtask COMMAND
         real Kafka clusters on this machine, until Ctrl-C
   fuzz [TARGET] [--seconds 600]
         cargo-fuzz on one target, or on all of them one after the other
+  mutants [BUG] [--seeds 3000]
+        plants known bugs in a copy of the workspace, one after the other: the simulation has to find each
   dist [--target x86_64-unknown-linux-musl]
         the static release binary, into dist/, proven static
   bench [--records 2000000] [--partitions 4] [--rounds 5]
@@ -68,6 +71,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Some("test") => test::run(arguments),
         Some("kafka") => kafka::run(arguments),
         Some("fuzz") => fuzz::run(arguments),
+        Some("mutants") => mutants::run(arguments),
         Some("dist") => dist::run(arguments),
         Some("bench") => bench::run(arguments),
         Some("relay") => bench::run_relay(arguments),

@@ -46,7 +46,7 @@ fn resealed(mut header: BatchHeader, payload: &[u8]) -> Batch {
 
 fn inspected(batch: Batch, reason: RepackReason, from_offset: i64) -> InspectedBatch {
     let next_offset = batch.header.next_offset();
-    InspectedBatch { verdict: Verdict::Repack(reason), batch, from_offset, next_offset }
+    InspectedBatch { verdict: Verdict::Repack(reason), batch, from_offset, next_offset, is_gap: false }
 }
 
 /// Records of new batches: offsets must count from 0 without holes in each.
