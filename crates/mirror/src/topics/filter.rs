@@ -1,13 +1,12 @@
-//! Which topics are copied: patterns, as in MirrorMaker 2 (`DefaultTopicFilter`).
+//! Which topics and groups are meant: patterns, as in MirrorMaker 2 (`DefaultTopicFilter`, `DefaultGroupFilter`).
 
-use regex::Regex;
+use fancy_regex::Regex;
 
-/// A comma-separated list of regular expressions, each matching whole topic names.
+/// Names that match one regular expression as a whole, and none of others. Look-around is understood, as in Java.
 #[derive(Debug, Clone)]
-pub struct TopicFilter {
+pub struct NameFilter {
     included: Vec<Regex>,
     excluded: Vec<Regex>,
-    text: String,
 }
 
 /// A pattern that cannot be read.
@@ -26,27 +25,71 @@ pub enum FilterError {
     },
 }
 
-/// Never copied: Kafka's own topics, MirrorMaker 2's and our own state, other tools' copies.
-const EXCLUDED: &str =
-    r"__.*,verbatim\..*,mm2-.*\.internal,.*\.checkpoints\.internal,.*[\-\.]internal,.*\.replica";
+impl NameFilter {
+    /// Reads lists of patterns. What is excluded is not included.
+    ///
+    /// # Errors
+    /// When one is no regular expression.
+    pub fn new(included: &[impl AsRef<str>], excluded: &[impl AsRef<str>]) -> Result<Self, FilterError> {
+        Ok(Self { included: compile(included)?, excluded: compile(excluded)? })
+    }
+
+    /// Whether a name is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        let any = |patterns: &[Regex]| {
+            // A pattern that backtracks without end has not matched.
+            patterns.iter().any(|pattern| pattern.is_match(name).unwrap_or(false))
+        };
+        any(&self.included) && !any(&self.excluded)
+    }
+}
+
+/// The topics to be copied.
+#[derive(Debug, Clone)]
+pub struct TopicFilter {
+    names: NameFilter,
+    never: NameFilter,
+    text: String,
+}
+
+/// Never copied: Kafka's own topics, MirrorMaker 2's and our own state (`ReplicationPolicy.isInternalTopic`).
+const NEVER: [&str; 4] = ["__.*", r"\..*", r"verbatim\..*", r".*[\-\.]internal"];
 
 impl TopicFilter {
-    /// Reads a list of patterns. A comma inside brackets or braces belongs to its pattern.
+    /// Reads a comma-separated list of patterns. A comma inside brackets or braces belongs to its pattern. Other tools'
+    /// copies are left out.
     ///
     /// # Errors
     /// When there is none, or one is no regular expression.
     pub fn new(patterns: &str) -> Result<Self, FilterError> {
-        let included = compile(patterns)?;
+        let included = split(patterns);
         if included.is_empty() {
             return Err(FilterError::Empty);
         }
-        Ok(Self { included, excluded: compile(EXCLUDED)?, text: patterns.to_owned() })
+        Self::of(&included, &crate::config::TOPICS_EXCLUDE)
+    }
+
+    /// Of lists of patterns.
+    ///
+    /// # Errors
+    /// When one is no regular expression.
+    pub fn of(included: &[impl AsRef<str>], excluded: &[impl AsRef<str>]) -> Result<Self, FilterError> {
+        let text = included.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+        Ok(Self {
+            names: NameFilter { included: compile(included)?, excluded: compile(excluded)? },
+            never: NameFilter { included: compile(&NEVER)?, excluded: Vec::new() },
+            text,
+        })
     }
 
     /// Whether a topic is to be copied.
     pub fn matches(&self, topic: &str) -> bool {
-        self.included.iter().any(|pattern| pattern.is_match(topic))
-            && !self.excluded.iter().any(|pattern| pattern.is_match(topic))
+        self.names.matches(topic) && self.may_match(topic)
+    }
+
+    /// Whether a topic can be copied at all.
+    pub(crate) fn may_match(&self, topic: &str) -> bool {
+        !self.never.matches(topic)
     }
 }
 
@@ -56,16 +99,19 @@ impl std::fmt::Display for TopicFilter {
     }
 }
 
-fn compile(patterns: &str) -> Result<Vec<Regex>, FilterError> {
-    let compiled = split(patterns).into_iter().map(|pattern| {
-        Regex::new(&format!("^(?:{pattern})$"))
+fn compile(patterns: &[impl AsRef<str>]) -> Result<Vec<Regex>, FilterError> {
+    let compiled = patterns.iter().map(|pattern| {
+        let pattern = pattern.as_ref();
+        // Read by itself first, so that the place in the error is the place in the pattern.
+        Regex::new(pattern)
+            .and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
             .map_err(|error| FilterError::Pattern { pattern: pattern.to_owned(), problem: one_line(&error) })
     });
     compiled.collect()
 }
 
 /// Splits at commas outside of `[]`, `{}` and `()`.
-fn split(patterns: &str) -> Vec<&str> {
+pub(crate) fn split(patterns: &str) -> Vec<&str> {
     let mut depth = 0usize;
     let mut parts = Vec::new();
     let mut start = 0;
@@ -88,7 +134,7 @@ fn split(patterns: &str) -> Vec<&str> {
 }
 
 /// The last line of the error says what is wrong; the others draw it.
-fn one_line(error: &regex::Error) -> String {
+fn one_line(error: &fancy_regex::Error) -> String {
     let text = error.to_string();
     text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned()
 }
@@ -127,7 +173,7 @@ mod tests {
     #[test]
     fn wrong_patterns_are_named() {
         let error = TopicFilter::new("a, b(").unwrap_err().to_string();
-        assert!(error.contains("`b(`") && error.contains("unclosed group"), "{error}");
+        assert!(error.contains("`b(`") && error.contains("without closing parenthesis"), "{error}");
         assert!(matches!(TopicFilter::new(" , "), Err(FilterError::Empty)));
     }
 }

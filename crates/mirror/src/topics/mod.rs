@@ -4,7 +4,8 @@ mod filter;
 mod look;
 mod plan;
 
-pub use filter::{FilterError, TopicFilter};
+pub(crate) use filter::split;
+pub use filter::{FilterError, NameFilter, TopicFilter};
 pub(crate) use look::look;
 pub(crate) use plan::{SeenTopic, plan};
 pub use plan::{TopicPlan, TopicProblem};

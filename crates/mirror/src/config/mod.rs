@@ -1,0 +1,228 @@
+//! What is to be mirrored: clusters and flows between them, whatever file they were written in.
+
+mod print;
+mod problem;
+pub(crate) mod reader;
+mod toml;
+
+#[cfg(test)]
+pub(crate) use toml::read as read_toml;
+
+pub use problem::{ConfigError, Problem};
+
+use crate::mm2;
+use crate::naming::{Naming, TopicNaming};
+use reader::Found;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use verbatim_pipeline::{Isolation, Offsets, OnSourceAccident};
+
+/// All of a configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// Clusters by name.
+    pub clusters: BTreeMap<String, ClusterSettings>,
+    /// Flows in the order of the file.
+    pub flows: Vec<FlowSettings>,
+}
+
+/// How a cluster is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// Addresses to begin with: `[tls://]host:port[,host:port...]`.
+    pub bootstrap: String,
+    /// PEM file of authorities to trust; `None` takes the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// One direction from one cluster to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowSettings {
+    /// Its name; its state is in topic `verbatim.<name>` on the target.
+    pub name: String,
+    /// Cluster to read from.
+    pub source: String,
+    /// Cluster to write to.
+    pub target: String,
+    /// Whether topics are copied. A flow that is not enabled may still send heartbeats.
+    pub is_enabled: bool,
+    /// Topics to copy: regular expressions for whole names.
+    pub topics: Vec<String>,
+    /// Topics not to copy; comes before `topics`.
+    pub topics_exclude: Vec<String>,
+    /// What topics are called on the target.
+    pub naming: Naming,
+    /// Topics with names of their own on the target.
+    pub rename: BTreeMap<String, String>,
+    /// What offsets records get.
+    pub offsets: Offsets,
+    /// Where topics start that nothing is copied of yet: `[REGEX=]WHERE`.
+    pub start: Vec<String>,
+    /// What is done when the source's log has changed.
+    pub on_source_accident: OnSourceAccident,
+    /// Whether the source's retention is followed on the target.
+    pub follow_retention: bool,
+    /// Which records are copied.
+    pub isolation: Isolation,
+    /// Memory for data on its way, in bytes.
+    pub memory_bytes: usize,
+    /// Replicas of topics created; `None` takes as many as on the source.
+    pub replication_factor: Option<i16>,
+    /// How often the source is asked for new topics and partitions.
+    pub refresh_topics: Duration,
+    /// Topic configs.
+    pub configs: ConfigSync,
+    /// Consumer groups.
+    pub groups: GroupSync,
+    /// What MirrorMaker 2 writes beside the data.
+    pub beacons: Beacons,
+}
+
+/// Which topic configs the target gets from the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigSync {
+    /// How often; `None` for only when a topic is created.
+    pub interval: Option<Duration>,
+    /// Configs that are left alone, regular expressions, besides those that can never be carried over.
+    pub exclude: Vec<String>,
+    /// Whether defaults of the source are set on the target; if not, the target's own defaults hold.
+    pub use_source_defaults: bool,
+}
+
+/// Which consumer groups get offsets on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSync {
+    /// How often; `None` for never.
+    pub interval: Option<Duration>,
+    /// Groups: regular expressions for whole names.
+    pub include: Vec<String>,
+    /// Groups left out; comes before `include`.
+    pub exclude: Vec<String>,
+}
+
+/// What MirrorMaker 2 writes beside the data, in its formats, for its Java clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beacons {
+    /// How often a heartbeat is sent; `None` for never.
+    pub heartbeats: Option<Duration>,
+    /// Topic of heartbeats on the target.
+    pub heartbeats_topic: String,
+    /// Whether topics of heartbeats are copied, whatever `topics` says.
+    pub copies_heartbeats: bool,
+    /// How often checkpoints are written; `None` for never.
+    pub checkpoints: Option<Duration>,
+    /// Topic of checkpoints on the target; `None` for MirrorMaker 2's name.
+    pub checkpoints_topic: Option<String>,
+    /// Where offset syncs are written, if they are.
+    pub offset_syncs: Option<SyncsLocation>,
+    /// Replicas of these topics; `None` for as many as there are brokers, at most 3.
+    pub replication_factor: Option<i16>,
+}
+
+/// Which cluster holds the topic of offset syncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncsLocation {
+    /// The source.
+    Source,
+    /// The target.
+    Target,
+}
+
+impl ClusterSettings {
+    /// A cluster without further settings.
+    pub fn new(bootstrap: impl Into<String>) -> Self {
+        Self { bootstrap: bootstrap.into(), ca_file: None }
+    }
+}
+
+/// Left out unless said otherwise: copies of other tools (`DefaultTopicFilter`).
+pub(crate) const TOPICS_EXCLUDE: [&str; 1] = [r".*\.replica"];
+/// Left out unless said otherwise (`DefaultGroupFilter`), and the group of our own positions.
+pub(crate) const GROUPS_EXCLUDE: [&str; 4] = ["console-consumer-.*", "connect-.*", "__.*", r"verbatim\..*"];
+
+impl FlowSettings {
+    /// A flow with defaults: all topics, named with the source as prefix.
+    pub fn new(source: &str, target: &str) -> Self {
+        let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        Self {
+            name: format!("{source}-{target}"),
+            source: source.to_owned(),
+            target: target.to_owned(),
+            is_enabled: true,
+            topics: owned(&[".*"]),
+            topics_exclude: owned(&TOPICS_EXCLUDE),
+            naming: Naming::default(),
+            rename: BTreeMap::new(),
+            offsets: Offsets::default(),
+            start: Vec::new(),
+            on_source_accident: OnSourceAccident::default(),
+            follow_retention: false,
+            isolation: Isolation::ReadCommitted,
+            memory_bytes: 16 << 20,
+            replication_factor: None,
+            refresh_topics: Duration::from_secs(2),
+            configs: ConfigSync {
+                interval: Some(Duration::from_secs(10)),
+                exclude: Vec::new(),
+                use_source_defaults: false,
+            },
+            groups: GroupSync {
+                interval: Some(Duration::from_secs(5)),
+                include: owned(&[".*"]),
+                exclude: owned(&GROUPS_EXCLUDE),
+            },
+            beacons: Beacons::default(),
+        }
+    }
+
+    /// What this flow calls topics.
+    pub fn topic_naming(&self) -> TopicNaming {
+        TopicNaming { source: self.source.clone(), naming: self.naming.clone(), map: self.rename.clone() }
+    }
+}
+
+impl Default for Beacons {
+    fn default() -> Self {
+        Self {
+            heartbeats: None,
+            heartbeats_topic: crate::naming::HEARTBEATS.to_owned(),
+            copies_heartbeats: true,
+            checkpoints: None,
+            checkpoints_topic: None,
+            offset_syncs: None,
+            replication_factor: None,
+        }
+    }
+}
+
+impl Setup {
+    /// Reads a file: `mm2.properties` by its suffix `.properties`, anything else as TOML. Returns what it says, and what in
+    /// it has no effect.
+    ///
+    /// # Errors
+    /// When the file cannot be read; or with everything that is wrong in it, each with its line.
+    pub fn read(path: &Path) -> Result<(Self, Vec<Problem>), ConfigError> {
+        let bytes =
+            std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let is_mm2 = path.extension().is_some_and(|suffix| suffix == "properties");
+        let mut found = if is_mm2 { mm2::read(&bytes) } else { toml::read(&bytes) };
+        found.check();
+        let Found { setup, warnings, errors, .. } = found;
+        if errors.is_empty() {
+            return Ok((setup, warnings));
+        }
+        Err(ConfigError::Wrong { path: path.to_owned(), problems: errors })
+    }
+}
+
+impl fmt::Display for Setup {
+    /// As TOML, which [`read`](Self::read) reads back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print::print(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Taking values out of a file's keys: what is wrong is noted and reading goes on, so that everything is said at once.
+
+use super::{Problem, Setup};
+use crate::topics::NameFilter;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) setup: Setup,
+    /// Clusters that are named, also those whose settings are wrong.
+    pub(crate) clusters: BTreeSet<String>,
+    pub(crate) warnings: Vec<Problem>,
+    pub(crate) errors: Vec<Problem>,
+}
+
+/// One value of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) line: usize,
+    pub(crate) value: Value,
+}
+
+/// A value as far as it is needed: numbers and booleans are text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Text(String),
+    List(Vec<String>),
+    Table(BTreeMap<String, Given>),
+}
+
+/// The keys of one section that have not been taken yet.
+#[derive(Debug)]
+pub(crate) struct Section<'a> {
+    /// Before each key where it is named.
+    pub(crate) prefix: String,
+    pub(crate) keys: BTreeMap<String, Given>,
+    pub(crate) errors: &'a mut Vec<Problem>,
+}
+
+impl Section<'_> {
+    /// The value of `key`, if it is there and `parse` understands it; else what is wrong is noted.
+    pub(crate) fn take<T>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = self.keys.remove(key)?;
+        match parse(&given.value) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                let what = format!("{}{key}: {problem}", self.prefix);
+                self.errors.push(Problem { line: given.line, what });
+                None
+            }
+        }
+    }
+
+    /// The same of a single value.
+    pub(crate) fn text<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.take(key, |value| match value {
+            Value::Text(text) => parse(text.trim()),
+            Value::List(_) | Value::Table(_) => Err("one value is expected here".to_owned()),
+        })
+    }
+
+    /// A list, or a single value with commas.
+    pub(crate) fn list(&mut self, key: &str) -> Option<Vec<String>> {
+        self.take(key, |value| match value {
+            Value::Text(text) => Ok(crate::topics::split(text).into_iter().map(str::to_owned).collect()),
+            Value::List(list) => Ok(list.clone()),
+            Value::Table(_) => Err("a list is expected here".to_owned()),
+        })
+    }
+
+    /// What has not been taken.
+    pub(crate) fn left(self) -> impl Iterator<Item = (String, usize)> {
+        let prefix = self.prefix;
+        self.keys.into_iter().map(move |(key, given)| (format!("{prefix}{key}"), given.line))
+    }
+}
+
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number, or too large"))
+}
+
+/// A time like `5s`, `1m 30s` or `250ms`; a plain number is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{text:?} is not a time such as 5s, 250ms or 1m: {error}"))
+}
+
+/// A time, or `off`.
+pub(crate) fn interval(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "off" | "false" => Ok(None),
+        _ => match duration(text)? {
+            Duration::ZERO => Err("an interval cannot be zero; `off` switches it off".to_owned()),
+            interval => Ok(Some(interval)),
+        },
+    }
+}
+
+/// Bytes: a number with KiB, MiB or GiB, or without.
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).trim();
+    let unit = match text.get(digits.len()..).unwrap_or_default().trim() {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        unit => return Err(format!("{unit:?} is not a unit of memory; use KiB, MiB or GiB")),
+    };
+    number::<usize>(digits)?.checked_mul(unit).ok_or_else(|| format!("{text} is too much"))
+}
+
+impl Found {
+    pub(crate) fn wrong(&mut self, line: usize, what: impl Into<String>) {
+        let problem = Problem { line, what: what.into() };
+        // A key that holds for all flows is read for each.
+        if !self.errors.contains(&problem) {
+            self.errors.push(problem);
+        }
+    }
+
+    pub(crate) fn warn(&mut self, line: usize, what: impl Into<String>) {
+        self.warnings.push(Problem { line, what: what.into() });
+    }
+
+    /// What can be wrong however it was written.
+    pub(crate) fn check(&mut self) {
+        let mut names = BTreeSet::new();
+        let mut wrong = Vec::new();
+        for flow in &self.setup.flows {
+            let name = &flow.name;
+            if !names.insert(name) {
+                wrong.push(format!("two flows are called {name}: give one of them a name of its own"));
+            }
+            if !is_flow_name(name) {
+                wrong.push(format!(
+                    "flow {name:?}: a name has up to 200 letters, digits, dots, dashes and underscores; its positions \
+                     are kept in topic verbatim.NAME"
+                ));
+            }
+            for (key, cluster) in [("from", &flow.source), ("to", &flow.target)] {
+                if !self.clusters.contains(cluster) {
+                    wrong.push(format!("flow {name}: {key} = {cluster:?} is not one of the clusters"));
+                }
+            }
+            if flow.source == flow.target {
+                wrong.push(format!("flow {name}: from and to are the same cluster"));
+            }
+            let filters = [
+                ("topics", &flow.topics, &flow.topics_exclude),
+                ("groups", &flow.groups.include, &flow.groups.exclude),
+                ("configs_exclude", &flow.configs.exclude, &flow.configs.exclude),
+            ];
+            for (what, include, exclude) in filters {
+                if let Err(error) = NameFilter::new(include, exclude) {
+                    wrong.push(format!("flow {name}, {what}: {error}"));
+                }
+            }
+        }
+        for (name, cluster) in &self.setup.clusters {
+            if let Err(error) = verbatim_wire::cluster::ClusterConfig::new(&cluster.bootstrap) {
+                wrong.push(format!("cluster {name}: {error}"));
+            }
+        }
+        wrong.into_iter().for_each(|what| self.wrong(0, what));
+        self.errors.sort();
+        self.warnings.sort();
+    }
+}
+
+/// Whether a flow can be called that.
+pub(crate) fn is_flow_name(name: &str) -> bool {
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    (1..=200).contains(&name.len()) && name.chars().all(is_allowed)
+}

@@ -1,0 +1,79 @@
+use super::*;
+
+fn from(name: &str, text: &str) -> Result<(Setup, Vec<Problem>), String> {
+    let folder = std::env::temp_dir().join(format!("verbatim-config-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    let read = Setup::read(&path).map_err(|error| error.to_string().replace(&*folder.to_string_lossy(), ""));
+    std::fs::remove_dir_all(&folder).unwrap();
+    read
+}
+
+const TOML: &str = r#"
+[clusters.a]
+bootstrap = "a:9092,b:9092"
+
+[clusters.b]
+bootstrap = "tls://b:9092"
+ca_file = "/etc/ca.pem"
+
+[[flows]]
+from = "a"
+to = "b"
+topics = ['orders', 'x\.{1,3}']
+naming = "{topic}-of-{source}"
+rename = { "old" = "new" }
+offsets = "translate"
+memory = "64MiB"
+start = ["logs=latest"]
+sync_groups = "off"
+heartbeats = "1s"
+"#;
+
+#[test]
+fn toml_is_read_and_printed_back() {
+    let (setup, warnings) = from("a.toml", TOML).unwrap();
+    assert_eq!(warnings, []);
+    let [flow] = &setup.flows[..] else { panic!("{setup:?}") };
+    assert_eq!(flow.name, "a-b");
+    assert_eq!(flow.topics, ["orders", r"x\.{1,3}"]);
+    assert_eq!((flow.memory_bytes, flow.groups.interval), (64 << 20, None));
+    assert_eq!(flow.topic_naming().target_of("y"), "y-of-a");
+    assert_eq!(flow.topic_naming().target_of("old"), "new");
+    let printed = setup.to_string();
+    let (again, warnings) = from("b.toml", &printed).unwrap();
+    assert_eq!((again, warnings), (setup, vec![]), "{printed}");
+}
+
+#[test]
+fn everything_wrong_is_said_at_once_with_its_line() {
+    let text = "[clusters.a]\nbootstrap = \"a\"\nextra = 1\n\n[[flows]]\nfrom = \"a\"\nto = \"c\"\noffsets = \"exact\"\n\
+                memory = \"5 parsecs\"\ntopics = [\"b(\"]\n\n[[flows]]\nto = \"a\"\n";
+    let problems = from("a.toml", text).unwrap_err();
+    for part in [
+        "/a.toml:8: flows.offsets: \"exact\" is none of preserve, translate and auto",
+        "/a.toml:9: flows.memory: \"parsecs\" is not a unit",
+        "/a.toml:12: flows.from is missing",
+        "/a.toml: flow a-c: to = \"c\" is not one of the clusters",
+        "/a.toml: flow a-c, topics: `b(` is not a regular expression",
+        "/a.toml: cluster a:",
+    ] {
+        assert!(problems.contains(part), "{part}: {problems}");
+    }
+    let problems = from("b.toml", "[clusters.a\n").unwrap_err();
+    assert!(problems.contains("/b.toml:1: "), "{problems}");
+}
+
+#[test]
+fn unknown_keys_are_warned_of() {
+    let (_, warnings) = from("a.toml", &format!("{TOML}topic = 'x'\n\n[other]\na = 1\n")).unwrap();
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "line 20: flows.topic: this key is not known and has no effect",
+            "line 22: other: this key is not known and has no effect"
+        ]
+    );
+}

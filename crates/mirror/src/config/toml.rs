@@ -1,0 +1,219 @@
+//! The TOML form: `[clusters.NAME]` and `[[flows]]`.
+
+use super::reader::{Found, Given, Section, Value, boolean, bytes, duration, interval, number};
+use super::{ClusterSettings, FlowSettings, Setup, SyncsLocation};
+use crate::naming::{Naming, Template};
+use std::collections::BTreeMap;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use verbatim_pipeline::{Isolation, Offsets, OnSourceAccident};
+
+pub(crate) fn read(bytes: &[u8]) -> Found {
+    let mut found = Found::default();
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
+            found.wrong(line, "this is not UTF-8");
+            return found;
+        }
+    };
+    let table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(error) => {
+            let line = error.span().map_or(0, |span| line_of(text, span.start));
+            found.wrong(line, error.message().to_owned());
+            return found;
+        }
+    };
+    let mut clusters = BTreeMap::new();
+    let mut flows = Vec::new();
+    for (key, value) in table.into_inner() {
+        let line = line_of(text, key.span().start);
+        match (key.get_ref().as_ref(), value.into_inner()) {
+            ("clusters", DeValue::Table(table)) => clusters = given(table, text),
+            ("flows", DeValue::Array(array)) => {
+                for flow in array {
+                    let line = line_of(text, flow.span().start);
+                    match flow.into_inner() {
+                        DeValue::Table(table) => flows.push((line, given(table, text))),
+                        _ => found.wrong(line, "a flow is a table: [[flows]]"),
+                    }
+                }
+            }
+            ("clusters", _) => found.wrong(line, "clusters are tables: [clusters.NAME]"),
+            ("flows", _) => found.wrong(line, "flows are tables: [[flows]]"),
+            (other, _) => found.warn(line, format!("{other}: this key is not known and has no effect")),
+        }
+    }
+    let mut left = Vec::new();
+    let mut setup = Setup::default();
+    for (name, cluster) in clusters {
+        found.clusters.insert(name.clone());
+        let Value::Table(keys) = cluster.value else {
+            found.wrong(cluster.line, format!("clusters.{name}: a table is expected: [clusters.{name}]"));
+            continue;
+        };
+        let prefix = format!("clusters.{name}.");
+        let mut section = Section { prefix, keys, errors: &mut found.errors };
+        let bootstrap = section.text("bootstrap", |text| Ok(text.to_owned()));
+        let ca_file = section.text("ca_file", |text| Ok(text.into()));
+        left.extend(section.left());
+        match bootstrap {
+            Some(bootstrap) => drop(setup.clusters.insert(name, ClusterSettings { bootstrap, ca_file })),
+            None => {
+                found.wrong(cluster.line, format!("clusters.{name}.bootstrap is missing: HOST:PORT[,...]"))
+            }
+        }
+    }
+    for (line, keys) in flows {
+        let mut section = Section { prefix: "flows.".to_owned(), keys, errors: &mut found.errors };
+        let source = section.text("from", |text| Ok(text.to_owned()));
+        let target = section.text("to", |text| Ok(text.to_owned()));
+        let mut flow =
+            FlowSettings::new(source.as_deref().unwrap_or_default(), target.as_deref().unwrap_or_default());
+        read_flow(&mut section, &mut flow);
+        left.extend(section.left());
+        for (key, value) in [("from", &source), ("to", &target)] {
+            if value.is_none() {
+                found.wrong(line, format!("flows.{key} is missing: the name of a cluster"));
+            }
+        }
+        if source.is_some() && target.is_some() {
+            setup.flows.push(flow);
+        }
+    }
+    for (key, line) in left {
+        found.warn(line, format!("{key}: this key is not known and has no effect"));
+    }
+    if setup.flows.is_empty() && found.errors.is_empty() {
+        found.wrong(0, "there is no flow; write [[flows]] with from, to and topics");
+    }
+    found.setup = setup;
+    found
+}
+
+fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
+    fn set<T>(place: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *place = value;
+        }
+    }
+    set(&mut flow.name, section.text("name", |text| Ok(text.to_owned())));
+    set(&mut flow.is_enabled, section.text("enabled", boolean));
+    set(&mut flow.topics, section.list("topics"));
+    set(&mut flow.topics_exclude, section.list("topics_exclude"));
+    let separator = section.text("separator", |text| Ok(text.to_owned()));
+    let separator = separator.unwrap_or_else(|| ".".to_owned());
+    flow.naming = Naming::Prefix { separator: separator.clone() };
+    set(&mut flow.naming, section.text("naming", |text| naming(text, separator)));
+    set(&mut flow.rename, section.take("rename", table_of_text));
+    set(&mut flow.offsets, section.text("offsets", offsets));
+    set(&mut flow.start, section.list("start"));
+    set(&mut flow.on_source_accident, section.text("on_source_accident", accident));
+    set(&mut flow.follow_retention, section.text("follow_retention", boolean));
+    set(&mut flow.isolation, section.text("isolation", isolation));
+    set(&mut flow.memory_bytes, section.text("memory", bytes));
+    set(&mut flow.replication_factor, section.text("replication_factor", number).map(Some));
+    set(&mut flow.refresh_topics, section.text("refresh_topics", duration));
+    set(&mut flow.configs.interval, section.text("sync_configs", interval));
+    set(&mut flow.configs.exclude, section.list("configs_exclude"));
+    set(&mut flow.configs.use_source_defaults, section.text("use_source_defaults", boolean));
+    set(&mut flow.groups.include, section.list("groups"));
+    set(&mut flow.groups.exclude, section.list("groups_exclude"));
+    set(&mut flow.groups.interval, section.text("sync_groups", interval));
+    let beacons = &mut flow.beacons;
+    set(&mut beacons.heartbeats, section.text("heartbeats", interval));
+    set(&mut beacons.heartbeats_topic, section.text("heartbeats_topic", |text| Ok(text.to_owned())));
+    set(&mut beacons.copies_heartbeats, section.text("copy_heartbeats", boolean));
+    set(&mut beacons.checkpoints, section.text("checkpoints", interval));
+    set(&mut beacons.checkpoints_topic, section.text("checkpoints_topic", |text| Ok(Some(text.to_owned()))));
+    set(&mut beacons.offset_syncs, section.text("offset_syncs", location));
+    set(&mut beacons.replication_factor, section.text("beacons_replication_factor", number).map(Some));
+}
+
+fn naming(text: &str, separator: String) -> Result<Naming, String> {
+    match text {
+        "prefix" => Ok(Naming::Prefix { separator }),
+        "identity" => Ok(Naming::Identity { separator }),
+        template if template.contains('{') => {
+            Template::new(template).map(Naming::Template).map_err(|error| error.to_string())
+        }
+        _ => Err(format!(
+            "{text:?} is not a naming; there are \"prefix\", \"identity\" and templates such as \"{{source}}.{{topic}}\""
+        )),
+    }
+}
+
+pub(crate) fn offsets(text: &str) -> Result<Offsets, String> {
+    match text {
+        "preserve" => Ok(Offsets::Preserve),
+        "translate" => Ok(Offsets::Translate),
+        "auto" => Ok(Offsets::Auto),
+        _ => Err(format!("{text:?} is none of preserve, translate and auto")),
+    }
+}
+
+fn accident(text: &str) -> Result<OnSourceAccident, String> {
+    match text {
+        "stop" => Ok(OnSourceAccident::Stop),
+        "reseed" => Ok(OnSourceAccident::Reseed),
+        "continue" => Ok(OnSourceAccident::Continue),
+        _ => Err(format!("{text:?} is none of stop, reseed and continue")),
+    }
+}
+
+pub(crate) fn isolation(text: &str) -> Result<Isolation, String> {
+    match text {
+        "read_committed" => Ok(Isolation::ReadCommitted),
+        "read_uncommitted" => Ok(Isolation::ReadUncommitted),
+        _ => Err(format!("{text:?} is neither read_committed nor read_uncommitted")),
+    }
+}
+
+fn location(text: &str) -> Result<Option<SyncsLocation>, String> {
+    match text {
+        "source" => Ok(Some(SyncsLocation::Source)),
+        "target" => Ok(Some(SyncsLocation::Target)),
+        "off" | "false" => Ok(None),
+        _ => Err(format!("{text:?} is none of source, target and off")),
+    }
+}
+
+fn table_of_text(value: &Value) -> Result<BTreeMap<String, String>, String> {
+    let wrong = || "a table of names is expected: { \"source topic\" = \"target topic\" }".to_owned();
+    let Value::Table(table) = value else { return Err(wrong()) };
+    let pair = |(key, given): (&String, &Given)| match &given.value {
+        Value::Text(text) => Ok((key.clone(), text.clone())),
+        _ => Err(wrong()),
+    };
+    table.iter().map(pair).collect()
+}
+
+fn given(table: DeTable<'_>, text: &str) -> BTreeMap<String, Given> {
+    let entry = |(key, value): (Spanned<std::borrow::Cow<'_, str>>, Spanned<DeValue<'_>>)| {
+        let line = line_of(text, key.span().start);
+        (key.into_inner().into_owned(), Given { line, value: plain(value.into_inner(), text) })
+    };
+    table.into_iter().map(entry).collect()
+}
+
+fn plain(value: DeValue<'_>, text: &str) -> Value {
+    let one = |value: DeValue<'_>| match value {
+        DeValue::String(string) => string.into_owned(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(is_so) => is_so.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(_) | DeValue::Table(_) => String::new(),
+    };
+    match value {
+        DeValue::Array(array) => Value::List(array.into_iter().map(|item| one(item.into_inner())).collect()),
+        DeValue::Table(table) => Value::Table(given(table, text)),
+        other => Value::Text(one(other)),
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}

@@ -1,0 +1,366 @@
+//! From properties to a setup.
+
+use super::effect::{self, Effect};
+use super::properties::{self, Properties};
+use super::providers::Providers;
+use crate::config::reader::{Found, boolean, number};
+use crate::config::{ClusterSettings, FlowSettings, SyncsLocation};
+use crate::naming::Naming;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use verbatim_pipeline::Isolation;
+
+/// Reads the bytes of an `mm2.properties`.
+pub(crate) fn read(bytes: &[u8]) -> Found {
+    let mut found = Found::default();
+    let mut properties = match properties::read(bytes) {
+        Ok(properties) => properties,
+        Err(error) => {
+            found.wrong(error.line, "\\u has to be followed by four hexadecimal digits");
+            return found;
+        }
+    };
+    let (providers, unknown) = Providers::of(&properties);
+    for (key, class) in unknown {
+        let line = properties.get(&key).or_else(|| properties.get("config.providers")).map_or(0, |p| p.line);
+        found.wrong(line, format!("{key}: {class:?} is not one of Kafka's own config providers (EnvVarConfigProvider, FileConfigProvider, DirectoryConfigProvider)"));
+    }
+    for property in properties.values_mut() {
+        property.value = providers.resolve(&property.value);
+    }
+    let mut keys = Keys { properties, taken: BTreeSet::new(), found };
+    keys.read();
+    keys.found
+}
+
+struct Keys {
+    properties: Properties,
+    taken: BTreeSet<String>,
+    found: Found,
+}
+
+/// A flow while its keys are read.
+struct Flow {
+    source: String,
+    target: String,
+}
+
+impl Keys {
+    fn read(&mut self) {
+        let aliases = self.aliases();
+        for alias in &aliases {
+            self.found.clusters.insert(alias.clone());
+            if let Some(cluster) = self.cluster(alias) {
+                self.found.setup.clusters.insert(alias.clone(), cluster);
+            }
+        }
+        for source in &aliases {
+            for target in aliases.iter().filter(|target| *target != source) {
+                let pair = Flow { source: source.clone(), target: target.clone() };
+                if let Some(flow) = self.flow(&pair) {
+                    self.found.setup.flows.push(flow);
+                }
+            }
+        }
+        if self.found.setup.flows.is_empty() && self.found.errors.is_empty() {
+            self.found.wrong(0, "no flow is enabled; write A->B.enabled = true");
+        }
+        self.name_the_rest(&aliases);
+    }
+
+    fn aliases(&mut self) -> Vec<String> {
+        let aliases: Vec<String> = self.list("clusters").unwrap_or_default();
+        if aliases.is_empty() {
+            self.found.wrong(0, "clusters is missing: the names of the clusters, such as clusters = A, B");
+        }
+        aliases
+    }
+
+    /// `MirrorMakerConfig.clusterProps`, as far as it means something here.
+    fn cluster(&mut self, alias: &str) -> Option<ClusterSettings> {
+        let line = self.line(&format!("{alias}.bootstrap.servers"));
+        let Some(bootstrap) = self.of_cluster(alias, "bootstrap.servers") else {
+            self.found.wrong(0, format!("{alias}.bootstrap.servers is missing: HOST:PORT[,HOST:PORT...]"));
+            return None;
+        };
+        let protocol = self.of_cluster(alias, "security.protocol").unwrap_or_else(|| "PLAINTEXT".to_owned());
+        let bootstrap = bootstrap.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+        let bootstrap = match protocol.to_ascii_uppercase().as_str() {
+            "PLAINTEXT" => bootstrap,
+            "SSL" => format!("tls://{bootstrap}"),
+            _ => {
+                let line = self.line(&format!("{alias}.security.protocol"));
+                self.found.wrong(
+                    line,
+                    format!("{alias}.security.protocol = {protocol} is not supported yet; there are PLAINTEXT and SSL"),
+                );
+                return None;
+            }
+        };
+        let store = self.of_cluster(alias, "ssl.truststore.location");
+        let kind = self.of_cluster(alias, "ssl.truststore.type");
+        let ca_file = match (store, kind.as_deref()) {
+            (Some(store), Some("PEM")) => Some(store.into()),
+            (Some(store), _) => {
+                self.found.wrong(
+                    line,
+                    format!(
+                        "{alias}.ssl.truststore.location = {store}: Java key stores are not read; export its certificates \
+                         (keytool -exportcert -rfc) and set ssl.truststore.type = PEM"
+                    ),
+                );
+                None
+            }
+            (None, _) => None,
+        };
+        Some(ClusterSettings { bootstrap, ca_file })
+    }
+
+    /// The flow, if it is enabled or only sends heartbeats (`MirrorMakerConfig.clusterPairs`).
+    fn flow(&mut self, pair: &Flow) -> Option<FlowSettings> {
+        // Looked up as they stand, without trimming: `true ` is not true.
+        let is_true = |text: Option<String>| text.map(|text| text.eq_ignore_ascii_case("true"));
+        let is_enabled = is_true(self.raw(&format!("{}->{}.enabled", pair.source, pair.target)));
+        let beats = is_true(self.raw(&pair.key("emit.heartbeats.enabled")))
+            .or(is_true(self.raw("emit.heartbeats.enabled")))
+            .unwrap_or(true);
+        let is_enabled = is_enabled.unwrap_or(false);
+        let mut flow = FlowSettings::new(&pair.source, &pair.target);
+        flow.is_enabled = is_enabled;
+        self.topics(pair, &mut flow);
+        self.naming(pair, &mut flow);
+        self.configs(pair, &mut flow);
+        self.groups(pair, &mut flow);
+        self.beacons(pair, &mut flow, beats);
+        (is_enabled || beats).then_some(flow)
+    }
+
+    fn topics(&mut self, pair: &Flow, flow: &mut FlowSettings) {
+        if let Some(topics) = self.flow_list(pair, "topics") {
+            flow.topics = topics;
+        }
+        let excluded =
+            self.flow_list(pair, "topics.exclude").or_else(|| self.flow_list(pair, "topics.blacklist"));
+        if let Some(topics) = excluded {
+            flow.topics_exclude = topics;
+        }
+        if self.flow_boolean(pair, "refresh.topics.enabled", true)
+            && let Some(interval) = self.flow_seconds(pair, "refresh.topics.interval.seconds")
+        {
+            flow.refresh_topics = interval;
+        }
+        flow.replication_factor =
+            Some(self.flow_number(pair, "replication.factor").unwrap_or(2)).filter(|factor| *factor > 0);
+        // A plain consumer's default, and MirrorMaker 2's.
+        flow.isolation = Isolation::ReadUncommitted;
+        for key in ["source.consumer.isolation.level", "consumer.isolation.level"] {
+            let of_cluster = format!("{}.consumer.isolation.level", pair.source);
+            let given = self.flow_text(pair, key).or_else(|| self.raw(&of_cluster));
+            if given.is_some_and(|level| level.trim() == "read_committed") {
+                flow.isolation = Isolation::ReadCommitted;
+            }
+        }
+        for key in ["source.consumer.auto.offset.reset", "consumer.auto.offset.reset"] {
+            let of_cluster = format!("{}.consumer.auto.offset.reset", pair.source);
+            let given = self.flow_text(pair, key).or_else(|| self.raw(&of_cluster));
+            if given.is_some_and(|reset| reset.trim() == "latest") {
+                flow.start = vec!["latest".to_owned()];
+            }
+        }
+    }
+
+    fn naming(&mut self, pair: &Flow, flow: &mut FlowSettings) {
+        let separator =
+            self.raw_of_flow(pair, "replication.policy.separator").unwrap_or_else(|| ".".to_owned());
+        let key = "replication.policy.class";
+        let line = self.flow_line(pair, key);
+        let class = self.flow_text(pair, key).unwrap_or_default();
+        flow.naming = match class.rsplit('.').next().unwrap_or_default() {
+            "" | "DefaultReplicationPolicy" => Naming::Prefix { separator },
+            "IdentityReplicationPolicy" => Naming::Identity { separator },
+            _ => {
+                self.found.wrong(
+                    line,
+                    format!(
+                        "{key} = {class}: Java classes are not run. Write what it does as a template: `verbatim convert` this file \
+                         without the key, then put naming = \"{{source}}.{{topic}}\" (or another with {{source}} and {{topic}}) into \
+                         the flow"
+                    ),
+                );
+                return;
+            }
+        };
+        for key in ["topic.filter.class", "group.filter.class", "config.property.filter.class"] {
+            let line = self.flow_line(pair, key);
+            if let Some(class) = self.flow_text(pair, key).filter(|class| !class.contains(".mirror.Default"))
+            {
+                self.found.wrong(
+                    line,
+                    format!("{key} = {class}: Java classes are not run; write regular expressions instead"),
+                );
+            }
+        }
+    }
+
+    fn configs(&mut self, pair: &Flow, flow: &mut FlowSettings) {
+        let interval = self.flow_seconds(pair, "sync.topic.configs.interval.seconds");
+        flow.configs.interval = interval.or(flow.configs.interval);
+        if !self.flow_boolean(pair, "sync.topic.configs.enabled", true) {
+            flow.configs.interval = None;
+        }
+        let excluded = self
+            .flow_list(pair, "config.properties.exclude")
+            .or_else(|| self.flow_list(pair, "config.properties.blacklist"));
+        flow.configs.exclude = excluded.unwrap_or_default();
+        let source = self.flow_text(pair, "use.defaults.from");
+        flow.configs.use_source_defaults = source.is_some_and(|from| from == "source");
+    }
+
+    fn groups(&mut self, pair: &Flow, flow: &mut FlowSettings) {
+        if let Some(groups) = self.flow_list(pair, "groups") {
+            flow.groups.include = groups;
+        }
+        let excluded =
+            self.flow_list(pair, "groups.exclude").or_else(|| self.flow_list(pair, "groups.blacklist"));
+        if let Some(groups) = excluded {
+            flow.groups.exclude = groups;
+        }
+        let interval = self.flow_seconds(pair, "sync.group.offsets.interval.seconds");
+        flow.groups.interval = interval.or(flow.groups.interval);
+        if !self.flow_boolean(pair, "sync.group.offsets.enabled", false) {
+            flow.groups.interval = None;
+        }
+    }
+
+    fn beacons(&mut self, pair: &Flow, flow: &mut FlowSettings, beats: bool) {
+        const SECOND: Duration = Duration::from_secs(1);
+        let interval = self.flow_seconds(pair, "emit.heartbeats.interval.seconds").unwrap_or(SECOND);
+        flow.beacons.heartbeats = beats.then_some(interval);
+        flow.beacons.copies_heartbeats = self.flow_boolean(pair, "heartbeats.replication.enabled", true);
+        let interval = self.flow_seconds(pair, "emit.checkpoints.interval.seconds");
+        let writes = self.flow_boolean(pair, "emit.checkpoints.enabled", true);
+        flow.beacons.checkpoints = writes.then_some(interval.unwrap_or(60 * SECOND));
+        let location = match self.flow_text(pair, "offset-syncs.topic.location").as_deref() {
+            Some("target") => SyncsLocation::Target,
+            _ => SyncsLocation::Source,
+        };
+        let writes = self.flow_boolean(pair, "emit.offset-syncs.enabled", true);
+        flow.beacons.offset_syncs = writes.then_some(location);
+        for key in ["heartbeats", "checkpoints", "offset-syncs"] {
+            let factor = self.flow_number(pair, &format!("{key}.topic.replication.factor"));
+            flow.beacons.replication_factor = flow.beacons.replication_factor.or(factor);
+        }
+    }
+
+    fn name_the_rest(&mut self, aliases: &[String]) {
+        let mut warnings = Vec::new();
+        for (key, property) in &self.properties {
+            if self.taken.contains(key) || key.starts_with("config.providers") {
+                continue;
+            }
+            let flow = key.split_once("->").and_then(|(source, rest)| {
+                let target = aliases
+                    .iter()
+                    .filter(|alias| rest.starts_with(&format!("{alias}.")))
+                    .max_by_key(|a| a.len())?;
+                aliases.iter().any(|alias| alias == source).then(|| rest.get(target.len() + 1..))?
+            });
+            let cluster = || aliases.iter().find_map(|alias| key.strip_prefix(&format!("{alias}.")));
+            let end = flow.or_else(cluster).unwrap_or(key);
+            let why = match effect::of(end) {
+                Effect::None(why) => format!("{key}: without effect: {why}"),
+                Effect::Unknown if key.contains("->") && flow.is_none() => {
+                    format!("{key}: without effect: not a flow between two of the clusters")
+                }
+                Effect::Unknown => format!(
+                    "{key}: this key is not known, neither here nor to MirrorMaker 2, and has no effect"
+                ),
+            };
+            warnings.push((property.line, why));
+        }
+        for (line, why) in warnings {
+            self.found.warn(line, why);
+        }
+    }
+
+    /// The value as it stands.
+    fn raw(&mut self, key: &str) -> Option<String> {
+        let property = self.properties.get(key)?;
+        self.taken.insert(key.to_owned());
+        Some(property.value.clone())
+    }
+
+    fn line(&self, key: &str) -> usize {
+        self.properties.get(key).map_or(0, |property| property.line)
+    }
+
+    fn list(&mut self, key: &str) -> Option<Vec<String>> {
+        let text = self.raw(key)?;
+        Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+    }
+
+    fn of_cluster(&mut self, alias: &str, key: &str) -> Option<String> {
+        let of_cluster = self.raw(&format!("{alias}.{key}"));
+        let everywhere = self.raw(key);
+        of_cluster.or(everywhere).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// Of the flow, or of all.
+    fn raw_of_flow(&mut self, pair: &Flow, key: &str) -> Option<String> {
+        let of_flow = self.raw(&pair.key(key));
+        let of_all = self.raw(key);
+        of_flow.or(of_all)
+    }
+
+    fn flow_line(&self, pair: &Flow, key: &str) -> usize {
+        match self.line(&pair.key(key)) {
+            0 => self.line(key),
+            line => line,
+        }
+    }
+
+    fn flow_text(&mut self, pair: &Flow, key: &str) -> Option<String> {
+        self.raw_of_flow(pair, key).map(|text| text.trim().to_owned())
+    }
+
+    fn flow_list(&mut self, pair: &Flow, key: &str) -> Option<Vec<String>> {
+        let of_flow = self.list(&pair.key(key));
+        let of_all = self.list(key);
+        of_flow.or(of_all)
+    }
+
+    /// A typed value; a wrong one is noted, once.
+    fn typed<T>(&mut self, pair: &Flow, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let line = self.flow_line(pair, key);
+        let text = self.flow_text(pair, key)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.found.wrong(line, format!("{key}: {problem}"));
+                None
+            }
+        }
+    }
+
+    fn flow_boolean(&mut self, pair: &Flow, key: &str, default: bool) -> bool {
+        self.typed(pair, key, boolean).unwrap_or(default)
+    }
+
+    fn flow_number(&mut self, pair: &Flow, key: &str) -> Option<i16> {
+        self.typed(pair, key, number)
+    }
+
+    fn flow_seconds(&mut self, pair: &Flow, key: &str) -> Option<Duration> {
+        let positive = |text: &str| match number::<u64>(text)? {
+            0 => Err("an interval cannot be zero".to_owned()),
+            seconds => Ok(Duration::from_secs(seconds)),
+        };
+        self.typed(pair, key, positive)
+    }
+}
+
+impl Flow {
+    fn key(&self, key: &str) -> String {
+        format!("{}->{}.{key}", self.source, self.target)
+    }
+}
