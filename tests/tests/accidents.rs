@@ -218,7 +218,7 @@ async fn a_topic_is_copied_anew() {
                     && records(&stage.target) == records(&stage.source)
             });
             tokio::select! {
-                () = mirror.watch() => {}
+                ended = mirror.watch() => panic!("{ended}"),
                 () = done => {}
             }
         };

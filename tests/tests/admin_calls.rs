@@ -9,8 +9,8 @@ use kafka_protocol::messages::ApiKey;
 use verbatim_testbroker::{Control, ErrorCode, KAFKA_2_1, Record, TestCluster, batch};
 use verbatim_tests::scenario::{Stage, log, numbered};
 use verbatim_wire::cluster::{
-    AbortMarkers, Appended, BrokerError, Cluster, EpochEnd, Lane, LastBatch, NewTopic, OffsetAt,
-    ProducerState,
+    AbortMarkers, Appended, BrokerError, Cluster, CommittedOffset, EpochEnd, Lane, LastBatch, NewTopic,
+    OffsetAt, ProducerState,
 };
 use verbatim_wire::fetch::TopicIdentity;
 
@@ -134,7 +134,7 @@ async fn what_is_not_offered_or_not_allowed_is_told_apart() {
     let began = tokio::time::Instant::now();
     broker.set_max_versions(&[(ApiKey::OffsetCommit, -1)]);
     let old = stage.join(broker).await;
-    let error = old.commit_offsets("g", &[("t".into(), 0, 1)], "").await.unwrap_err();
+    let error = old.commit_offsets("g", &[CommittedOffset::new("t", 0, 1)]).await.unwrap_err();
     assert_eq!(error.unsupported_api(), Some(8));
     assert!(began.elapsed() < Duration::from_secs(1), "what is not there is not asked for again");
 }
@@ -211,7 +211,11 @@ async fn offsets_are_committed_for_a_group_without_members() {
     let (stage, cluster) = stage(3).await;
     let broker = &stage.target;
     broker.create_topic("t", 2, &[]).unwrap();
-    let offsets = [("t".into(), 1, 40), ("t".into(), 0, 999), ("t".into(), 5, 1)];
+    let noted = |partition, offset, metadata: &str| CommittedOffset {
+        metadata: metadata.to_owned(),
+        ..CommittedOffset::new("t", partition, offset)
+    };
+    let offsets = [noted(1, 40, "noted"), noted(0, 999, "noted"), noted(5, 1, "noted")];
     let sorted = |mut outcome: Vec<(Arc<str>, i32, BrokerError)>| {
         outcome.sort_by_key(|(_, partition, _)| *partition);
         outcome.into_iter().map(|(_, partition, error)| (partition, error)).collect::<Vec<_>>()
@@ -222,20 +226,20 @@ async fn offsets_are_committed_for_a_group_without_members() {
     }
     broker.once(ApiKey::FindCoordinator, Control::Error(ErrorCode::COORDINATOR_NOT_AVAILABLE));
     broker.once(ApiKey::OffsetCommit, Control::Disconnect);
-    let outcome = cluster.commit_offsets("readers", &offsets, "noted").await.unwrap();
+    let outcome = cluster.commit_offsets("readers", &offsets).await.unwrap();
     assert_eq!(sorted(outcome), [(0, NONE), (1, NONE), (5, unknown)]);
     let committed = broker.group_offsets("readers");
     let found: BTreeMap<i32, (i64, i32, &str)> =
         committed.iter().map(|((_, p), it)| (*p, (it.offset, it.leader_epoch, &*it.metadata))).collect();
     assert_eq!(found, BTreeMap::from([(0, (999, -1, "noted")), (1, (40, -1, "noted"))]));
 
-    let outcome = cluster.commit_offsets("readers", &offsets[..1], &"m".repeat(4097)).await.unwrap();
+    let outcome = cluster.commit_offsets("readers", &[noted(1, 40, &"m".repeat(4097))]).await.unwrap();
     assert_eq!(sorted(outcome), [(1, BrokerError(12))]);
 
     // The coordinator is gone; another takes its groups.
     let coordinator = broker.coordinator("readers").unwrap();
     broker.crash(coordinator).await;
-    let outcome = cluster.commit_offsets("readers", &[("t".into(), 0, 1000)], "").await.unwrap();
+    let outcome = cluster.commit_offsets("readers", &[noted(0, 1000, "")]).await.unwrap();
     assert_eq!(sorted(outcome), [(0, NONE)]);
     assert_eq!(broker.group_offsets("readers")[&("t".to_owned(), 0)].offset, 1000);
 
@@ -243,7 +247,7 @@ async fn offsets_are_committed_for_a_group_without_members() {
     assert!(broker.group_offsets("readers").is_empty(), "what is committed goes with its topic");
 
     broker.once(ApiKey::FindCoordinator, Control::Error(ErrorCode::GROUP_AUTHORIZATION_FAILED));
-    let error = cluster.commit_offsets("readers", &[("t".into(), 0, 1)], "").await.unwrap_err();
+    let error = cluster.commit_offsets("readers", &[noted(0, 1, "")]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "find the coordinator of group readers: GROUP_AUTHORIZATION_FAILED (30); grant READ on the group to \
@@ -259,7 +263,7 @@ async fn topics_are_configured_grown_and_deleted() {
     let value = async |name: &str| {
         let configs = cluster.topic_configs(&["t".into()]).await.unwrap().remove(0).unwrap();
         let config = configs[name].clone();
-        (config.value.unwrap(), config.is_topic_override)
+        (config.value.clone().unwrap(), config.is_topic_override())
     };
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let set = [pair("retention.ms", "-1"), pair("cleanup.policy", "compact")];
@@ -274,9 +278,9 @@ async fn topics_are_configured_grown_and_deleted() {
     let nowhere = cluster.alter_topic_configs("nowhere", &[], &[]).await.unwrap_err();
     assert_eq!(nowhere.broker_error(), Some(BrokerError::UNKNOWN_TOPIC_OR_PARTITION));
 
-    cluster.create_partitions("t", 3).await.unwrap();
+    cluster.create_partitions("t", 3, false).await.unwrap();
     assert_eq!(broker.partitions("t"), Some(3));
-    let fewer = cluster.create_partitions("t", 2).await.unwrap_err();
+    let fewer = cluster.create_partitions("t", 2, false).await.unwrap_err();
     assert_eq!(fewer.broker_error(), Some(BrokerError(37)));
 
     let old = identity(&cluster, "t").await;

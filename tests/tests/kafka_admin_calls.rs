@@ -11,7 +11,8 @@ use verbatim_tests::scenario::{now_ms, numbered};
 use verbatim_tests::waiting::wait_until;
 use verbatim_tests::{Failure, TestResult, kafka};
 use verbatim_wire::cluster::{
-    AbortMarkers, BrokerError, Cluster, ClusterConfig, ClusterError, NewTopic, OffsetAt, PartitionMetadata,
+    AbortMarkers, BrokerError, Cluster, ClusterConfig, ClusterError, CommittedOffset, NewTopic, OffsetAt,
+    PartitionMetadata,
 };
 use verbatim_wire::fetch::TopicIdentity;
 use xtask::kafka::{Cluster as Kafka, Options};
@@ -219,9 +220,12 @@ impl Answers {
         self.topic("read", 2, &[]).await?;
         let long = "m".repeat(4097);
         for metadata in ["", "noted", &long] {
-            let offsets =
-                [("read".into(), 0, 17), ("read".into(), 1, 0), ("read".into(), 5, 1), ("none".into(), 0, 1)];
-            let mut outcome = self.cluster.commit_offsets("readers", &offsets, metadata).await?;
+            let offsets = [("read", 0, 17), ("read", 1, 0), ("read", 5, 1), ("none", 0, 1)];
+            let offsets = offsets.map(|(topic, partition, offset)| CommittedOffset {
+                metadata: metadata.to_owned(),
+                ..CommittedOffset::new(topic, partition, offset)
+            });
+            let mut outcome = self.cluster.commit_offsets("readers", &offsets).await?;
             outcome.sort_by_key(|(topic, partition, _)| (topic.clone(), *partition));
             self.note(&format!("a commit with {} bytes of metadata", metadata.len()), outcome);
         }
@@ -250,15 +254,15 @@ impl Answers {
             // A broker hears of a change some time after it was accepted.
             tokio::time::sleep(Duration::from_millis(500)).await;
             let configs = self.cluster.topic_configs(&["settings".into()]).await?.remove(0)?;
-            let own: Vec<_> = configs.into_iter().filter(|(_, config)| config.is_topic_override).collect();
+            let own: Vec<_> = configs.into_iter().filter(|(_, config)| config.is_topic_override()).collect();
             self.note(&format!("configs of {topic}: {set:?}, without {delete:?}"), (outcome, own));
         }
         for total in [3, 3, 2, 0] {
-            let outcome = code(&self.cluster.create_partitions("settings", total).await);
+            let outcome = code(&self.cluster.create_partitions("settings", total, false).await);
             self.cluster.topics_are_there(&["settings".into()]).await?;
             self.note(&format!("{total} partitions"), outcome);
         }
-        let nowhere = code(&self.cluster.create_partitions("nowhere", 3).await);
+        let nowhere = code(&self.cluster.create_partitions("nowhere", 3, false).await);
         self.note("partitions of a topic that does not exist", nowhere);
         let outcome = self.cluster.delete_topics(&["nowhere".into(), "settings".into()]).await?;
         self.note("topics are deleted", outcome.iter().map(code).collect::<Vec<_>>());

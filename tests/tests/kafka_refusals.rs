@@ -110,35 +110,6 @@ fn wrong_options() -> TestResult {
     Ok(())
 }
 
-/// A target topic with fewer partitions: no record could keep its place, so nothing is begun.
-#[test]
-fn too_few_partitions() -> TestResult {
-    let Some(scene) = scene()? else { return Ok(()) };
-    for (topic, on_target) in [("few-a", None), ("few-b", Some(2)), ("few-c", Some(1))] {
-        scene.create(&NewTopic::new(topic, 3))?;
-        scene.at_source().produce(topic, 0, &hello())?;
-        if let Some(partitions) = on_target {
-            scene.at_target().create_topic(&NewTopic::new(topic, partitions))?;
-        }
-    }
-    let ended = copy(&scene.source(), &scene.target(), "few", "few-.*", 1)?;
-    println!("1: {}", ended.complaint());
-    for (topic, partitions) in [("few-b", 2), ("few-c", 1)] {
-        let sentence =
-            format!("topic {topic} has fewer partitions on the target ({partitions}) than on the source (3)");
-        let command = format!("kafka-topics --alter --topic {topic} --partitions 3");
-        assert!(
-            ended.complaint().contains(&sentence) && ended.complaint().contains(&command),
-            "{}",
-            ended.stderr
-        );
-    }
-    let found = scene.at_target().topics()?;
-    assert!(!found.iter().any(|topic| topic == "few-a" || topic == "verbatim.few"), "{found:?}");
-    assert_eq!(scene.at_target().end("few-b", 0)?, 0);
-    Ok(())
-}
-
 /// A batch that the target does not take for its size: its partition stops there, the others are copied.
 #[test]
 fn a_batch_too_large_for_the_target() -> TestResult {

@@ -2,15 +2,24 @@
 //!
 //! Each part looks at both clusters, plans (pure, printable), and applies the plan.
 
+mod beacons;
 mod config;
+mod fleet;
+mod groups;
 mod mirror;
 mod mm2;
 mod naming;
+mod said;
+mod starts;
 mod topics;
 
 pub use config::{
     Beacons, ClusterSettings, ConfigError, ConfigSync, FlowSettings, GroupSync, Problem, Setup, SyncsLocation,
 };
-pub use mirror::{Mirror, MirrorConfig, MirrorError, StartOf};
+pub use fleet::{Fleet, FleetView, FlowReport, FlowState};
+pub use mirror::{Mirror, MirrorConfig, MirrorError};
 pub use naming::{HEARTBEATS, Naming, Template, TemplateError, TopicNaming};
-pub use topics::{FilterError, NameFilter, TopicFilter, TopicPlan, TopicProblem};
+pub use starts::{StartError, StartOf};
+pub use topics::{
+    ConfigRules, FilterError, Growth, NameFilter, TopicFilter, TopicPlan, TopicProblem, TopicSelection,
+};

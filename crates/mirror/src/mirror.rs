@@ -1,12 +1,16 @@
 //! Keeps a flow supplied with the topics that match.
 
-use crate::topics::{FilterError, TopicFilter, TopicPlan, TopicProblem, look, plan};
+use crate::said::Said;
+use crate::starts::{StartError, StartOf};
+use crate::topics::{
+    ConfigRules, EXCLUDED, FilterError, Looking, Making, TopicFilter, TopicProblem, TopicSelection,
+    create_all, look, make, plan,
+};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use verbatim_pipeline::{
-    Flow, FlowConfig, FlowError, FlowHandle, NewTopic, OnSourceAccident, Start, Status, TopicPair,
-    TopicPositions,
+    Flow, FlowConfig, FlowError, FlowHandle, NewTopic, OnSourceAccident, Status, TopicPair, TopicPositions,
 };
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError};
 
@@ -14,7 +18,11 @@ use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError};
 #[derive(Debug, Clone)]
 pub struct MirrorConfig {
     /// Which topics.
-    pub topics: TopicFilter,
+    pub topics: TopicSelection,
+    /// Replicas of topics created; `None` takes as many as on the source.
+    pub replication_factor: Option<i16>,
+    /// Which configs topics are created with.
+    pub configs: ConfigRules,
     /// How they are copied.
     pub flow: FlowConfig,
     /// Where topics start that nothing is copied of yet, the first that fits; else as the flow says.
@@ -23,6 +31,8 @@ pub struct MirrorConfig {
     pub discovery_interval: Duration,
     /// Whether to start while no topic matches, and wait for one. Default yes.
     pub may_wait_for_topics: bool,
+    /// Whether to start although some topics cannot be copied: they are named in the log and tried again. Default no.
+    pub is_lenient: bool,
 }
 
 impl MirrorConfig {
@@ -32,22 +42,16 @@ impl MirrorConfig {
     /// When the patterns cannot be read.
     pub fn new(patterns: &str) -> Result<Self, FilterError> {
         Ok(Self {
-            topics: TopicFilter::new(patterns)?,
+            topics: TopicSelection::same(TopicFilter::new(patterns)?),
+            replication_factor: None,
+            configs: ConfigRules::new(&EXCLUDED, false)?,
             flow: FlowConfig::default(),
             starts: Vec::new(),
             discovery_interval: Duration::from_secs(2),
             may_wait_for_topics: true,
+            is_lenient: false,
         })
     }
-}
-
-/// Where the topics start that match.
-#[derive(Debug, Clone)]
-pub struct StartOf {
-    /// Which topics.
-    pub topics: TopicFilter,
-    /// Where they start.
-    pub start: Start,
 }
 
 /// A mirror could not start or go on.
@@ -70,9 +74,15 @@ pub enum MirrorError {
         /// The patterns, as written.
         pattern: String,
     },
-    /// Topics that could not be created.
+    /// Topics that could not be created, or not grown.
     #[error("target cluster: {}", created(.0))]
     Create(Vec<ClusterError>),
+    /// A pattern that cannot be read.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// A start that cannot be read.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The flow failed.
     #[error(transparent)]
     Flow(#[from] FlowError),
@@ -86,6 +96,9 @@ fn created(errors: &[ClusterError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// What fails when a cluster does not answer.
+const LOOKING: &str = "looking for new topics failed";
+
 /// A flow and the topics it is to copy.
 #[derive(Debug)]
 pub struct Mirror {
@@ -95,6 +108,9 @@ pub struct Mirror {
     flow: FlowHandle,
     /// Topics being copied and their number of partitions.
     known: HashMap<Arc<str>, usize>,
+    /// The same topics by their names on the target.
+    targets: HashMap<Arc<str>, Arc<str>>,
+    said: Said,
 }
 
 impl Mirror {
@@ -102,25 +118,36 @@ impl Mirror {
     ///
     /// # Errors
     /// When a cluster fails us, a matching topic cannot be copied, none matches and that was not asked for, or a
-    /// topic cannot be created. In the first three cases nothing has been created.
+    /// topic cannot be created. In the first three cases nothing has been created. With `is_lenient` only when a cluster fails
+    /// us.
     pub async fn start(source: Cluster, target: Cluster, config: MirrorConfig) -> Result<Self, MirrorError> {
         if source.id() == target.id() && !source.id().is_empty() {
             return Err(FlowError::SameCluster { id: source.id().to_owned() }.into());
         }
-        let (seen, target_brokers) = look(&source, &target, &config.topics, &HashMap::new()).await?;
-        let counts = counted(&seen);
-        let TopicPlan { mut pairs, create, problems } = plan(seen, target_brokers);
-        set_starts(&mut pairs, &config.starts);
-        if !problems.is_empty() {
-            return Err(MirrorError::Topics(problems));
-        }
-        if pairs.is_empty() && !config.may_wait_for_topics {
-            return Err(MirrorError::NothingMatches { pattern: config.topics.to_string() });
-        }
-        create_topics(&target, &create, missing_state_topic(&target, &config.flow.name).await?).await?;
         let flow = Flow::new(source.clone(), target.clone()).config(config.flow.clone());
-        let flow = pairs.into_iter().fold(flow, Flow::pair).start().await?;
-        Ok(Self { config, source, target, flow, known: counts })
+        let (known, targets, mut said) = (HashMap::new(), HashMap::new(), Said::default());
+        if config.is_lenient {
+            let flow = flow.start().await?;
+            let mut mirror = Self { config, source, target, flow, known, targets, said };
+            mirror.discover().await?;
+            return Ok(mirror);
+        }
+        let looking = Looking { source: &source, target: &target, topics: &config.topics, known: &known };
+        let (seen, target_brokers) = look(looking, &mut said).await?;
+        let counts = counted(&seen);
+        let mut plan = plan(seen, &targets, making(&config, target_brokers));
+        set_starts(&mut plan.pairs, &config.starts);
+        if !plan.problems.is_empty() {
+            return Err(MirrorError::Topics(plan.problems));
+        }
+        if plan.pairs.is_empty() && !config.may_wait_for_topics {
+            return Err(MirrorError::NothingMatches { pattern: config.topics.filter.to_string() });
+        }
+        create_all(&target, &plan, missing_state_topic(&target, &config.flow.name).await?).await?;
+        let flow = plan.pairs.iter().cloned().fold(flow, Flow::pair).start().await?;
+        let mut mirror = Self { config, source, target, flow, known, targets, said };
+        mirror.note(&plan.pairs, &counts);
+        Ok(mirror)
     }
 
     /// The flow that copies.
@@ -128,36 +155,74 @@ impl Mirror {
         &self.flow
     }
 
-    /// Topics being copied.
+    /// Number of topics being copied.
     pub fn topics(&self) -> usize {
         self.known.len()
     }
 
+    /// Names on the source of the topics being copied.
+    pub fn topic_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.known.keys()
+    }
+
     /// Looks for topics and partitions that are new on the source and takes them up. A topic that cannot be
-    /// copied is named in the log and looked at again next time.
+    /// copied is named in the log, once, and looked at again next time.
     ///
     /// # Errors
     /// When a cluster fails us; trying again later may help.
     pub async fn discover(&mut self) -> Result<Vec<TopicPair>, MirrorError> {
-        let (seen, target_brokers) =
-            look(&self.source, &self.target, &self.config.topics, &self.known).await?;
+        let Self { config, source, target, known, said, .. } = self;
+        let looking = Looking { source, target, topics: &config.topics, known };
+        let (seen, target_brokers) = look(looking, said).await?;
         if seen.is_empty() {
             return Ok(Vec::new());
         }
         let counts = counted(&seen);
-        let TopicPlan { mut pairs, create, problems } = plan(seen, target_brokers);
-        set_starts(&mut pairs, &self.config.starts);
-        for problem in problems {
-            tracing::error!("not copied: {problem}");
-        }
-        create_topics(&self.target, &create, None).await?;
-        self.flow.add_topics(&pairs).await?;
-        for pair in &pairs {
-            if let Some(partitions) = counts.get(&pair.source) {
-                self.known.insert(pair.source.clone(), *partitions);
+        let mut plan = plan(seen, &self.targets, making(&self.config, target_brokers));
+        set_starts(&mut plan.pairs, &self.config.starts);
+        for problem in &plan.problems {
+            if self.said.is_news(&format!("plan {}", problem.topic()), problem) {
+                tracing::error!("not copied: {problem}");
             }
         }
+        let failed = make(&self.target, &plan, &mut self.said).await?;
+        plan.pairs.retain(|pair| !failed.contains(&pair.target));
+        let pairs = self.add(plan.pairs).await?;
+        self.note(&pairs, &counts);
         Ok(pairs)
+    }
+
+    /// Adds `pairs` to the flow; one that it refuses does not keep the others out. Returns those added.
+    async fn add(&mut self, pairs: Vec<TopicPair>) -> Result<Vec<TopicPair>, MirrorError> {
+        if pairs.is_empty() {
+            return Ok(pairs);
+        }
+        let Err(error) = self.flow.add_topics(&pairs).await else { return Ok(pairs) };
+        if pairs.len() == 1 || matches!(error, FlowError::Ended) {
+            return Err(error.into());
+        }
+        let mut added = Vec::new();
+        for pair in pairs {
+            match self.flow.add_topics(std::slice::from_ref(&pair)).await {
+                Ok(()) => added.push(pair),
+                Err(FlowError::Ended) => return Err(FlowError::Ended.into()),
+                Err(error) => {
+                    if self.said.is_news(&format!("add {}", pair.source), &error) {
+                        tracing::error!("topic {} is not copied: {error}", pair.source);
+                    }
+                }
+            }
+        }
+        Ok(added)
+    }
+
+    fn note(&mut self, pairs: &[TopicPair], counts: &HashMap<Arc<str>, usize>) {
+        for pair in pairs {
+            if let Some(partitions) = counts.get(&pair.source) {
+                self.known.insert(pair.source.clone(), *partitions);
+                self.targets.insert(pair.target.clone(), pair.source.clone());
+            }
+        }
     }
 
     /// Whether `status` names partitions that stopped and whose topics are to be copied anew.
@@ -180,10 +245,13 @@ impl Mirror {
     /// # Errors
     /// When a topic could not be deleted; the next call tries again.
     pub async fn reseed_stopped(&mut self) -> Result<bool, MirrorError> {
-        let topics: Vec<Arc<str>> = self.to_reseed(&self.flow.status().await?).into_iter().collect();
-        if topics.is_empty() {
+        let sources: Vec<Arc<str>> = self.to_reseed(&self.flow.status().await?).into_iter().collect();
+        if sources.is_empty() {
             return Ok(false);
         }
+        let of_source = |source| self.targets.iter().find(|(_, of)| *of == source);
+        let topics: Vec<Arc<str>> =
+            sources.iter().filter_map(of_source).map(|(target, _)| target.clone()).collect();
         for topic in &topics {
             tracing::warn!("topic {topic}: deleting it on the target, to copy it anew, by the flow's policy");
         }
@@ -196,28 +264,57 @@ impl Mirror {
                 return Err(MirrorError::Target(error));
             }
         }
-        for topic in &topics {
-            self.flow.forget_topic(topic).await?;
-            self.known.remove(topic);
+        for source in &sources {
+            self.flow.forget_topic(source).await?;
+            self.known.remove(source);
         }
         self.target.topics_are_gone(&topics).await.map_err(MirrorError::Target)?;
         Ok(true)
     }
 
-    /// Discovers for ever, at the configured interval.
-    pub async fn watch(&mut self) {
+    /// Discovers for ever, at the configured interval; returns when the flow has ended.
+    pub async fn watch(&mut self) -> FlowError {
         loop {
-            tokio::time::sleep(self.config.discovery_interval).await;
-            if let Err(error) = self.reseed_stopped().await {
-                tracing::error!(%error, "topics could not be set up to be copied anew; trying again");
+            if let Err(error) = self.watch_once().await {
+                return error;
             }
-            match self.discover().await {
-                Ok(pairs) if pairs.is_empty() => {}
-                Ok(pairs) => {
+        }
+    }
+
+    /// Waits for the configured interval, then takes up what is new and returns it. What goes wrong is logged, and tried again
+    /// next time.
+    ///
+    /// # Errors
+    /// When the flow has ended.
+    pub async fn watch_once(&mut self) -> Result<Vec<TopicPair>, FlowError> {
+        tokio::time::sleep(self.config.discovery_interval).await;
+        if let Err(error) = self.reseed_stopped().await {
+            self.log_failure("topics could not be set up to be copied anew", error)?;
+        }
+        match self.discover().await {
+            Ok(pairs) => {
+                self.said.is_over(LOOKING);
+                if !pairs.is_empty() {
                     let names: Vec<&str> = pairs.iter().map(|pair| &*pair.source).collect();
                     tracing::info!("also copying {}", names.join(", "));
                 }
-                Err(error) => tracing::warn!(%error, "looking for new topics failed; trying again"),
+                Ok(pairs)
+            }
+            Err(error) => {
+                self.log_failure(LOOKING, error)?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn log_failure(&mut self, what: &str, error: MirrorError) -> Result<(), FlowError> {
+        match error {
+            MirrorError::Flow(FlowError::Ended) => Err(FlowError::Ended),
+            error => {
+                if self.said.is_news(what, &error) {
+                    tracing::warn!("{what}: {error}; trying again");
+                }
+                Ok(())
             }
         }
     }
@@ -226,6 +323,10 @@ impl Mirror {
     pub fn into_flow(self) -> FlowHandle {
         self.flow
     }
+}
+
+fn making(config: &MirrorConfig, target_brokers: usize) -> Making<'_> {
+    Making { target_brokers, replication_factor: config.replication_factor, configs: &config.configs }
 }
 
 fn set_starts(pairs: &mut [TopicPair], starts: &[StartOf]) {
@@ -246,32 +347,4 @@ async fn missing_state_topic(target: &Cluster, flow: &str) -> Result<Option<NewT
 
 fn counted(seen: &[crate::topics::SeenTopic]) -> HashMap<Arc<str>, usize> {
     seen.iter().map(|topic| (topic.name.clone(), topic.partitions)).collect()
-}
-
-/// All of `topics`, or an error that names those that failed; nothing is created if one would be refused, or
-/// if `also` would be, which is created later by others.
-async fn create_topics(
-    target: &Cluster,
-    topics: &[NewTopic],
-    also: Option<NewTopic>,
-) -> Result<(), MirrorError> {
-    let all: Vec<NewTopic> = topics.iter().cloned().chain(also).collect();
-    for (topics, validate_only) in [(&all[..], true), (topics, false)] {
-        if topics.is_empty() {
-            continue;
-        }
-        let outcomes = target.create_topics(topics, validate_only).await.map_err(MirrorError::Target)?;
-        let errors: Vec<ClusterError> = outcomes.into_iter().filter_map(Result::err).collect();
-        if !errors.is_empty() {
-            return Err(MirrorError::Create(errors));
-        }
-    }
-    if topics.is_empty() {
-        return Ok(());
-    }
-    for topic in topics {
-        tracing::info!("created topic {} with {} partitions on the target", topic.name, topic.partitions);
-    }
-    let names: Vec<Arc<str>> = topics.iter().map(|topic| topic.name.clone()).collect();
-    target.topics_are_there(&names).await.map_err(MirrorError::Target)
 }

@@ -10,6 +10,7 @@ use crate::prepare::{Known, Preparer, TopicPair};
 use crate::status::Status;
 use crate::task::events::Command;
 use crate::task::{FlowTask, Parts};
+use crate::view::FlowView;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,14 +150,17 @@ impl FlowHandle {
         self.command(Command::Add(prepared)).await
     }
 
+    /// The flow, to be watched from elsewhere.
+    pub fn view(&self) -> FlowView {
+        FlowView { commands: self.commands.clone() }
+    }
+
     /// Where the flow stands.
     ///
     /// # Errors
     /// When the flow has ended.
     pub async fn status(&self) -> Result<Status, FlowError> {
-        let (reply, status) = oneshot::channel();
-        self.command(Command::Status(reply)).await?;
-        status.await.map_err(|_| FlowError::Ended)
+        self.view().status().await
     }
 
     /// The offset map of a source partition: which source offset is where on the target, and back. With preserved offsets every
@@ -186,9 +190,7 @@ impl FlowHandle {
     /// # Errors
     /// When partitions stopped on the way; the others have caught up.
     pub async fn caught_up(&self) -> Result<(), FlowError> {
-        let (reply, caught_up) = oneshot::channel();
-        self.command(Command::CaughtUp(reply)).await?;
-        caught_up.await.map_err(|_| FlowError::Ended)?
+        self.view().caught_up().await
     }
 
     /// Ends the flow: what is under way is answered, positions are noted.

@@ -22,6 +22,7 @@
 //! | `partition` | what a partition is doing: state, queue, resuming |
 //! | `task` | the one task that owns a flow: events in, requests out |
 //! | `prepare` | looking at both sides before anything is written |
+//! | `view` | asking a flow from beside it |
 //! | `positions` | where each partition stands, kept on the target |
 
 mod broker;
@@ -35,6 +36,7 @@ mod positions;
 mod prepare;
 mod status;
 mod task;
+mod view;
 
 pub use config::{FlowConfig, Offsets, OnSourceAccident, Start};
 pub use error::{FlowError, PartitionName, Side, StopReason};
@@ -50,3 +52,4 @@ pub use prepare::TopicPair;
 pub use status::{PartitionStatus, Status};
 pub use verbatim_wire::cluster::{Cluster, ClusterConfig, NewTopic};
 pub use verbatim_wire::fetch::Isolation;
+pub use view::{ConsumerPosition, FlowView, Place};

@@ -24,6 +24,8 @@ pub struct PartitionStatus {
     pub name: PartitionName,
     /// Up to where it is on the target.
     pub position: Position,
+    /// Source and target offset of the last record copied, where offsets are translated and there is one.
+    pub last_record: Option<(i64, i64)>,
     /// End of what can be read on the source, once known.
     pub end_offset: Option<i64>,
     /// Offsets between position and end, once known.
@@ -47,6 +49,19 @@ impl Status {
     pub fn lag_records(&self) -> Option<i64> {
         let running = self.partitions.iter().filter(|partition| partition.stopped.is_none());
         running.map(|partition| partition.lag_records).sum()
+    }
+
+    /// Several flows as one.
+    pub fn merged(all: impl IntoIterator<Item = Self>) -> Self {
+        all.into_iter().fold(Self::default(), |mut merged, status| {
+            merged.partitions.extend(status.partitions);
+            merged.held_bytes += status.held_bytes;
+            merged.first_settled = match (merged.first_settled, status.first_settled) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            merged
+        })
     }
 
     /// All counters added up.

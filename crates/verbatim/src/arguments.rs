@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 use verbatim_pipeline::{Offsets, OnSourceAccident};
@@ -18,8 +18,10 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Copy topics from one cluster to another
+    /// Copy topics from one cluster to another, or run all flows of a configuration file
     Run(RunArguments),
+    /// Print a configuration file, MirrorMaker 2's too, as TOML
+    Convert(ConvertArguments),
     /// Two clusters in memory, one copy between them, verified at the end; needs no Kafka
     Demo(DemoArguments),
 }
@@ -32,19 +34,30 @@ exit codes:
   64  wrong usage: nothing was started
 
 examples:
+  verbatim run mm2.properties
   verbatim run --from a:9092 --to b:9092 --topics 'orders,payments.*'
   verbatim run --from a:9092 --to tls://b:9093 --topics '.*' --until-caught-up
   verbatim run --from a:9092 --to b:9092 --topics '.*' --start 'logs-.*=latest' --offsets preserve")]
+#[command(group = ArgGroup::new("single").args([
+    "from", "to", "topics", "name", "offsets", "start", "on_source_accident", "follow_retention", "read_uncommitted",
+    "from_ca_file", "to_ca_file", "memory",
+]).multiple(true))]
 pub(crate) struct RunArguments {
+    /// Configuration file: TOML with [clusters.NAME] and [[flows]], or MirrorMaker 2's (*.properties)
+    #[arg(value_name = "CONFIG", conflicts_with = "single")]
+    pub(crate) config: Option<PathBuf>,
+    /// Flows of CONFIG to run, comma-separated [default: all that are enabled]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "config")]
+    pub(crate) flows: Vec<String>,
     /// Source cluster: [tls://]HOST:PORT[,HOST:PORT...]
-    #[arg(long, value_name = "BROKERS")]
-    pub(crate) from: String,
+    #[arg(long, value_name = "BROKERS", required_unless_present = "config")]
+    pub(crate) from: Option<String>,
     /// Target cluster: [tls://]HOST:PORT[,HOST:PORT...]
-    #[arg(long, value_name = "BROKERS")]
-    pub(crate) to: String,
+    #[arg(long, value_name = "BROKERS", required_unless_present = "config")]
+    pub(crate) to: Option<String>,
     /// Topics to copy: regular expressions, comma-separated, each matching whole names
-    #[arg(long, value_name = "REGEX")]
-    pub(crate) topics: String,
+    #[arg(long, value_name = "REGEX", required_unless_present = "config")]
+    pub(crate) topics: Option<String>,
     /// End once every partition has come to where its source ends now
     #[arg(long)]
     pub(crate) until_caught_up: bool,
@@ -78,6 +91,13 @@ pub(crate) struct RunArguments {
     /// Memory for data on its way, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) memory: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArguments {
+    /// Configuration file: MirrorMaker 2's (*.properties), or TOML
+    #[arg(value_name = "CONFIG")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

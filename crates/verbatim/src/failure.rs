@@ -1,8 +1,7 @@
 //! What ends the command early, and the exit code that tells a script which kind it was.
 
-use crate::start::StartError;
 use std::process::ExitCode;
-use verbatim_mirror::{FilterError, MirrorError};
+use verbatim_mirror::{ConfigError, FilterError, MirrorError, StartError};
 use verbatim_pipeline::FlowError;
 use verbatim_wire::cluster::{BootstrapError, ClusterError};
 
@@ -20,10 +19,16 @@ pub(crate) enum Failure {
         "--name: `{0}` cannot be part of a topic name; use letters, digits, '.', '_' and '-', at most 200"
     )]
     Name(String),
-    #[error(transparent)]
+    #[error("--{0}")]
     Start(#[from] StartError),
     #[error("{option} {address}: {source}")]
     Connect { option: &'static str, address: String, source: ClusterError },
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("--flows {name}: there is no flow of that name; there are: {known}")]
+    NoSuchFlow { name: String, known: String },
+    #[error("{0}")]
+    Flows(String),
     #[error(transparent)]
     Mirror(#[from] MirrorError),
     #[error(transparent)]
@@ -42,6 +47,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Address { .. } | Self::Topics(_) | Self::Name(_) | Self::Start(_) => USAGE,
+            Self::Config(_) | Self::NoSuchFlow { .. } => USAGE,
             Self::Connect { source: ClusterError::Tls(_), .. } => USAGE,
             Self::Mirror(MirrorError::Flow(FlowError::SameCluster { .. })) => USAGE,
             Self::Interrupted => 130,

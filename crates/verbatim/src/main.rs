@@ -3,11 +3,11 @@
 mod arguments;
 mod demo;
 mod failure;
+mod fleet;
 mod logging;
 mod progress;
 mod run;
 mod signals;
-mod start;
 mod units;
 
 use arguments::{Arguments, Command};
@@ -39,7 +39,11 @@ fn start(command: Command) -> Result<(), Failure> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Run(run) => run::run(run).await,
+            Command::Run(arguments) => match &arguments.config {
+                Some(config) => fleet::run(config, &arguments.flows, arguments.until_caught_up).await,
+                None => run::run(arguments).await,
+            },
+            Command::Convert(convert) => fleet::convert(&convert.config),
             Command::Demo(demo) => demo::demo(demo).await,
         }
     });

@@ -4,11 +4,10 @@ use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals;
-use crate::start;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
-use verbatim_mirror::{Mirror, MirrorConfig};
+use verbatim_mirror::{Mirror, MirrorConfig, StartOf};
 use verbatim_pipeline::{Cluster, ClusterConfig, FlowError, Isolation, Status};
 use verbatim_wire::transport::TlsConfig;
 
@@ -27,7 +26,11 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         from_ca_file,
         to_ca_file,
         memory,
+        config: _,
+        flows: _,
     } = arguments;
+    // Demanded where there is no configuration file.
+    let (from, to, topics) = (from.unwrap_or_default(), to.unwrap_or_default(), topics.unwrap_or_default());
     let started = Instant::now();
     // All that can be checked without a cluster comes first.
     let source = cluster_config("--from", &from, from_ca_file)?;
@@ -43,7 +46,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     config.flow.offsets = offsets.into();
     config.flow.on_source_accident = on_source_accident.into();
     config.flow.follow_retention = follow_retention;
-    config.starts = start.iter().map(|text| start::parse(text)).collect::<Result<_, _>>()?;
+    config.starts = start.iter().map(|text| StartOf::parse(text)).collect::<Result<_, _>>()?;
     config.flow.budget_bytes = (memory as usize) << 20;
     if read_uncommitted {
         config.flow.isolation = Isolation::ReadUncommitted;
@@ -126,7 +129,7 @@ async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bo
         } else {
             tokio::select! {
                 _ = redraw.tick() => {}
-                () = mirror.watch() => {}
+                ended = mirror.watch() => return Err(ended.into()),
             }
         }
         let status = mirror.flow().status().await?;

@@ -100,6 +100,8 @@ pub struct GroupSync {
     pub include: Vec<String>,
     /// Groups left out; comes before `include`.
     pub exclude: Vec<String>,
+    /// Whether groups of the source are also brought to where those of the target are, for the way back.
+    pub goes_back: bool,
 }
 
 /// What MirrorMaker 2 writes beside the data, in its formats, for its Java clients.
@@ -165,13 +167,14 @@ impl FlowSettings {
             refresh_topics: Duration::from_secs(2),
             configs: ConfigSync {
                 interval: Some(Duration::from_secs(10)),
-                exclude: Vec::new(),
+                exclude: owned(&crate::topics::EXCLUDED),
                 use_source_defaults: false,
             },
             groups: GroupSync {
                 interval: Some(Duration::from_secs(5)),
                 include: owned(&[".*"]),
                 exclude: owned(&GROUPS_EXCLUDE),
+                goes_back: false,
             },
             beacons: Beacons::default(),
         }

@@ -93,6 +93,7 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
         ("groups", list(&flow.groups.include)),
         ("groups_exclude", list(&flow.groups.exclude)),
         ("sync_groups", interval(flow.groups.interval)),
+        ("sync_groups_back", flow.groups.goes_back.to_string()),
         ("heartbeats", interval(beacons.heartbeats)),
         ("heartbeats_topic", text(&beacons.heartbeats_topic)),
         ("copy_heartbeats", beacons.copies_heartbeats.to_string()),

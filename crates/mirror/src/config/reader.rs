@@ -1,6 +1,7 @@
 //! Taking values out of a file's keys: what is wrong is noted and reading goes on, so that everything is said at once.
 
 use super::{Problem, Setup};
+use crate::starts::StartOf;
 use crate::topics::NameFilter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -167,6 +168,11 @@ impl Found {
                 ("groups", &flow.groups.include, &flow.groups.exclude),
                 ("configs_exclude", &flow.configs.exclude, &flow.configs.exclude),
             ];
+            for start in &flow.start {
+                if let Err(error) = StartOf::parse(start) {
+                    wrong.push(format!("flow {name}, {error}"));
+                }
+            }
             for (what, include, exclude) in filters {
                 if let Err(error) = NameFilter::new(include, exclude) {
                     wrong.push(format!("flow {name}, {what}: {error}"));

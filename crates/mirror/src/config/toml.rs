@@ -122,6 +122,7 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.groups.include, section.list("groups"));
     set(&mut flow.groups.exclude, section.list("groups_exclude"));
     set(&mut flow.groups.interval, section.text("sync_groups", interval));
+    set(&mut flow.groups.goes_back, section.text("sync_groups_back", boolean));
     let beacons = &mut flow.beacons;
     set(&mut beacons.heartbeats, section.text("heartbeats", interval));
     set(&mut beacons.heartbeats_topic, section.text("heartbeats_topic", |text| Ok(text.to_owned())));

@@ -211,7 +211,7 @@ impl Keys {
         let excluded = self
             .flow_list(pair, "config.properties.exclude")
             .or_else(|| self.flow_list(pair, "config.properties.blacklist"));
-        flow.configs.exclude = excluded.unwrap_or_default();
+        flow.configs.exclude = excluded.unwrap_or(std::mem::take(&mut flow.configs.exclude));
         let source = self.flow_text(pair, "use.defaults.from");
         flow.configs.use_source_defaults = source.is_some_and(|from| from == "source");
     }

@@ -1,14 +1,17 @@
 //! What the target lacks. Pure: takes what was seen, returns what to do.
 
-use std::collections::BTreeMap;
+use super::ConfigRules;
+use std::collections::HashMap;
 use std::sync::Arc;
-use verbatim_pipeline::TopicPair;
-use verbatim_wire::cluster::{NewTopic, TopicConfigs};
+use verbatim_pipeline::{NewTopic, TopicPair};
+use verbatim_wire::cluster::TopicConfigs;
 
 /// A source topic and what the target has of it.
 #[derive(Debug, Clone)]
 pub(crate) struct SeenTopic {
     pub(crate) name: Arc<str>,
+    /// Name on the target.
+    pub(crate) target: Arc<str>,
     pub(crate) partitions: usize,
     pub(crate) replicas: usize,
     /// Partitions of the target topic, if it exists.
@@ -24,103 +27,119 @@ pub struct TopicPlan {
     pub pairs: Vec<TopicPair>,
     /// Topics to create on the target first.
     pub create: Vec<NewTopic>,
+    /// Target topics that need more partitions first: how many they have and how many they need.
+    pub grow: Vec<Growth>,
     /// Topics that cannot be copied.
     pub problems: Vec<TopicProblem>,
+}
+
+/// A target topic that needs more partitions: a record keeps its partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growth {
+    /// Name on the target.
+    pub topic: Arc<str>,
+    /// Partitions it has.
+    pub from: usize,
+    /// Partitions it needs.
+    pub to: usize,
 }
 
 /// Why a topic cannot be copied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicProblem {
-    /// A record must keep its partition.
+    /// Records of two topics would be mixed.
     #[error(
-        "topic {topic} has fewer partitions on the target ({target}) than on the source ({source_partitions}); add \
-         partitions on the target: kafka-topics --alter --topic {topic} --partitions {source_partitions}"
+        "topics {first} and {second} would both be called {target} on the target; {second} is not copied"
     )]
-    TooFewPartitions {
-        /// Topic.
-        topic: Arc<str>,
-        /// Partitions on the source.
-        source_partitions: usize,
-        /// Partitions on the target.
-        target: usize,
+    SameTarget {
+        /// The topic that keeps the name.
+        first: Arc<str>,
+        /// The topic that is not copied.
+        second: Arc<str>,
+        /// Name on the target.
+        target: Arc<str>,
     },
 }
 
-/// Configs that are not carried over, and why.
-const NOT_CARRIED: &[&str] = &[
-    // Name brokers of the source.
-    "follower.replication.throttled.replicas",
-    "leader.replication.throttled.replicas",
-    // Concern the durability of the target, whose operator decides.
-    "min.insync.replicas",
-    "unclean.leader.election.enable",
-    // Would replace the times of the records (as MirrorMaker 2 sees it too).
-    "message.timestamp.type",
-    "message.timestamp.difference.max.ms",
-    "message.timestamp.before.max.ms",
-    "message.timestamp.after.max.ms",
-    // Would have the target's brokers compress again what is to stay as it is; `producer`, the default, keeps it.
-    "compression.type",
-    // Gone from Kafka 4.0; other values are refused there.
-    "message.format.version",
-    "message.downconversion.enable",
-    // Need storage that the target may not have.
-    "remote.storage.enable",
-    "local.retention.ms",
-    "local.retention.bytes",
-];
+impl TopicProblem {
+    /// The topic that is not copied.
+    pub fn topic(&self) -> &Arc<str> {
+        let Self::SameTarget { second, .. } = self;
+        second
+    }
+}
 
-/// Plans for `topics`, on a target of `target_brokers` brokers.
-pub(crate) fn plan(topics: Vec<SeenTopic>, target_brokers: usize) -> TopicPlan {
+/// How topics are made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Making<'a> {
+    pub(crate) target_brokers: usize,
+    /// Replicas; `None` for as many as on the source.
+    pub(crate) replication_factor: Option<i16>,
+    pub(crate) configs: &'a ConfigRules,
+}
+
+/// Plans for `topics`. Names on the target that `taken` holds belong to the source topics it says.
+pub(crate) fn plan(
+    topics: Vec<SeenTopic>,
+    taken: &HashMap<Arc<str>, Arc<str>>,
+    making: Making<'_>,
+) -> TopicPlan {
     let mut plan = TopicPlan::default();
+    let mut taken = taken.clone();
     for seen in topics {
+        let first = taken.entry(seen.target.clone()).or_insert_with(|| seen.name.clone());
+        if *first != seen.name {
+            let problem =
+                TopicProblem::SameTarget { first: first.clone(), second: seen.name, target: seen.target };
+            plan.problems.push(problem);
+            continue;
+        }
         match seen.target_partitions {
-            Some(target) if target < seen.partitions => {
-                plan.problems.push(TopicProblem::TooFewPartitions {
-                    topic: seen.name,
-                    source_partitions: seen.partitions,
-                    target,
-                });
-                continue;
+            Some(from) if from < seen.partitions => {
+                plan.grow.push(Growth { topic: seen.target.clone(), from, to: seen.partitions });
             }
             Some(_) => {}
-            None => plan.create.push(new_topic(&seen, target_brokers)),
+            None => plan.create.push(new_topic(&seen, making)),
         }
-        plan.pairs.push(TopicPair::same(seen.name));
+        plan.pairs.push(TopicPair { source: seen.name, target: seen.target, start: None });
     }
     plan
 }
 
-fn new_topic(seen: &SeenTopic, target_brokers: usize) -> NewTopic {
-    let replicas = seen.replicas.clamp(1, target_brokers.max(1));
-    let configs = seen.configs.iter().flatten();
-    let carried =
-        configs.filter(|(name, config)| config.is_topic_override && !NOT_CARRIED.contains(&name.as_str()));
-    let configs: BTreeMap<String, String> =
-        carried.filter_map(|(name, config)| Some((name.clone(), config.value.clone()?))).collect();
+fn new_topic(seen: &SeenTopic, making: Making<'_>) -> NewTopic {
+    let as_on_source = || i16::try_from(seen.replicas.clamp(1, making.target_brokers.max(1))).unwrap_or(1);
     NewTopic {
-        name: seen.name.clone(),
+        name: seen.target.clone(),
         partitions: i32::try_from(seen.partitions).unwrap_or(i32::MAX),
-        replication_factor: i16::try_from(replicas).unwrap_or(1),
-        configs,
+        replication_factor: making.replication_factor.unwrap_or_else(as_on_source),
+        configs: seen
+            .configs
+            .as_ref()
+            .map(|configs| making.configs.of_new_topic(configs))
+            .unwrap_or_default(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::configs::EXCLUDED;
     use super::*;
-    use verbatim_wire::cluster::TopicConfig;
+    use verbatim_wire::cluster::{ConfigSource, TopicConfig};
 
-    fn seen(name: &str, target_partitions: Option<usize>) -> SeenTopic {
-        let set =
-            |value: &str, is_topic_override| TopicConfig { value: Some(value.to_owned()), is_topic_override };
+    fn seen(name: &str, target: &str, target_partitions: Option<usize>) -> SeenTopic {
+        let set = |value: &str, source| TopicConfig {
+            value: Some(value.to_owned()),
+            source,
+            is_read_only: false,
+            is_sensitive: false,
+        };
         let configs = [
-            ("cleanup.policy".to_owned(), set("compact", true)),
-            ("retention.ms".to_owned(), set("1000", false)),
-            ("compression.type".to_owned(), set("zstd", true)),
+            ("cleanup.policy".to_owned(), set("compact", ConfigSource::Topic)),
+            ("retention.ms".to_owned(), set("1000", ConfigSource::Default)),
         ];
         SeenTopic {
             name: name.into(),
+            target: target.into(),
             partitions: 4,
             replicas: 3,
             target_partitions,
@@ -128,18 +147,29 @@ mod tests {
         }
     }
 
+    fn plan_of(topics: Vec<SeenTopic>, replication_factor: Option<i16>) -> TopicPlan {
+        let configs = &ConfigRules::new(&EXCLUDED, false).unwrap();
+        plan(topics, &HashMap::new(), Making { target_brokers: 2, replication_factor, configs })
+    }
+
     #[test]
-    fn missing_topics_are_created_as_the_source_has_them() {
-        let plan = plan(vec![seen("a", None), seen("b", Some(4)), seen("c", Some(3))], 2);
+    fn missing_topics_are_created_as_the_source_has_them_and_small_ones_grow() {
+        let topics = vec![seen("a", "x.a", None), seen("b", "x.b", Some(5)), seen("c", "x.c", Some(3))];
+        let plan = plan_of(topics.clone(), None);
         let [new] = &plan.create[..] else { panic!("{plan:?}") };
-        assert_eq!((&*new.name, new.partitions, new.replication_factor), ("a", 4, 2));
+        assert_eq!((&*new.name, new.partitions, new.replication_factor), ("x.a", 4, 2));
         assert_eq!(new.configs, [("cleanup.policy".to_owned(), "compact".to_owned())].into());
-        assert_eq!(plan.pairs.iter().map(|pair| &*pair.source).collect::<Vec<_>>(), ["a", "b"]);
-        let problem = plan.problems[0].to_string();
-        assert!(
-            problem.contains("topic c has fewer partitions on the target (3)")
-                && problem.contains("--partitions 4"),
-            "{problem}"
-        );
+        assert_eq!(plan.grow, [Growth { topic: "x.c".into(), from: 3, to: 4 }]);
+        let pairs: Vec<_> = plan.pairs.iter().map(|pair| (&*pair.source, &*pair.target)).collect();
+        assert_eq!(pairs, [("a", "x.a"), ("b", "x.b"), ("c", "x.c")]);
+        assert_eq!(plan_of(topics, Some(3)).create.first().map(|new| new.replication_factor), Some(3));
+    }
+
+    #[test]
+    fn two_topics_do_not_share_a_name() {
+        let plan = plan_of(vec![seen("a", "x", None), seen("b", "x", None)], None);
+        assert_eq!((plan.pairs.len(), plan.create.len()), (1, 1));
+        let problem = plan.problems.first().unwrap();
+        assert!(problem.to_string().contains("topics a and b would both be called x"), "{problem}");
     }
 }

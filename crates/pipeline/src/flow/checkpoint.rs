@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use verbatim_wire::cluster::{BrokerError, ClusterError, ErrorClass};
+use verbatim_wire::cluster::{BrokerError, ClusterError, CommittedOffset, ErrorClass};
 
 /// Pause after a save that failed while a partition waits for it.
 const RETRY: Duration = Duration::from_millis(500);
@@ -140,7 +140,7 @@ impl FlowTask {
         let position = |number: &u32| {
             let partition = self.partitions.get(*number as usize).filter(|p| !p.state.is_stopped())?;
             let name = self.name(*number);
-            Some((name.topic, name.partition, partition.settled.source_offset))
+            Some(CommittedOffset::new(name.topic, name.partition, partition.settled.source_offset))
         };
         let offsets: Vec<_> = moved.iter().filter_map(position).collect();
         if offsets.is_empty() {
@@ -148,7 +148,7 @@ impl FlowTask {
         }
         let (source, group) = (self.source.clone(), format!("verbatim.{}", self.config.name));
         self.beside(async move {
-            let outcome = source.commit_offsets(&group, &offsets, "").await;
+            let outcome = source.commit_offsets(&group, &offsets).await;
             Event::Aside {
                 what: WHAT,
                 denied: outcome.map_or_else(

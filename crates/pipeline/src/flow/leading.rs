@@ -252,7 +252,7 @@ async fn delete(target: &Cluster, store: &dyn PositionStore, lead: &Lead) -> Res
             .next()
             .and_then(Result::ok)
             .and_then(|mut configs| configs.remove(CLEANUP_POLICY));
-        let policy = policy.filter(|policy| policy.is_topic_override).and_then(|policy| policy.value);
+        let policy = policy.filter(|policy| policy.is_topic_override()).and_then(|policy| policy.value);
         // Noted before it is changed: whoever comes after a crash puts it back.
         note(store, topic, Some(policy.as_deref().unwrap_or(""))).await?;
         let widened = [(CLEANUP_POLICY.to_owned(), "compact,delete".to_owned())];

@@ -2,7 +2,6 @@
 
 mod entry;
 mod lease;
-mod log;
 mod map;
 mod topic;
 

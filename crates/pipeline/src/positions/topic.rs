@@ -2,7 +2,6 @@
 
 use super::entry::{self, Entry, Written};
 use super::lease::{Claim, Claimed, Holder, TRUST, TTL_MS};
-use super::log::TopicLog;
 use super::{
     MapChunk, OffsetMap, PartitionChange, PositionError, PositionStore, ProducerRole, StoredPartition,
     StoredState, Storing, Summary,
@@ -13,25 +12,22 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, NewTopic};
+use verbatim_wire::cluster::{
+    BrokerError, Cluster, ClusterError, NewTopic, PartitionLog, PlainRecord, plain_batch, plain_records,
+};
 use verbatim_wire::records::Batch;
-use verbatim_wire::records::builder::{BatchBuilder, BatchOptions};
-use verbatim_wire::records::codec::{Codec, decompress_shared};
-use verbatim_wire::records::record::{Headers, Records};
 
 /// Replicas of the state topic, where the cluster has as many brokers.
 const REPLICATION_FACTOR: usize = 3;
 /// Bytes of keys and values in one batch: far below any broker's message limit.
 const BATCH_BYTES: usize = 200_000;
-/// Our own batches are small; anything that unpacks to more is not ours.
-const UNPACKED_LIMIT_BYTES: usize = 16 << 20;
 /// Time stamps of the broker put claims in time: one clock for all instances.
 const TIMESTAMP_TYPE: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
 
 /// Positions in a topic.
 #[derive(Debug)]
 pub struct TopicPositions {
-    log: TopicLog,
+    log: PartitionLog,
     lease: Mutex<Lease>,
 }
 
@@ -66,7 +62,7 @@ impl TopicPositions {
         let owner = format!("{:016x}", RandomState::new().build_hasher().finish());
         let lease =
             Lease { owner, holder: Holder::default(), read_to: 0, has_claimed: false, is_given_up: false };
-        Ok(Self { log: TopicLog { cluster: target, topic }, lease: Mutex::new(lease) })
+        Ok(Self { log: PartitionLog::first(target, topic), lease: Mutex::new(lease) })
     }
 
     /// The topic that keeps the state of flow `flow`, as created on a target of `brokers` brokers.
@@ -109,29 +105,21 @@ impl TopicPositions {
     }
 
     fn entries(&self, batch: &Batch) -> Result<Vec<Entry>, PositionError> {
-        let header = &batch.header;
-        if header.attributes.is_control() || header.records_count == 0 {
-            return Ok(Vec::new());
-        }
-        let unreadable =
-            || PositionError::Batch { topic: self.log.topic.clone(), offset: header.base_offset };
-        let codec = Codec::from_attributes(header.attributes).map_err(|_| unreadable())?;
-        let payload =
-            decompress_shared(codec, &batch.payload(), UNPACKED_LIMIT_BYTES).map_err(|_| unreadable())?;
-        let mut entries = Vec::new();
-        for record in Records::new(payload, header.records_count) {
-            let record = record.map_err(|_| unreadable())?;
+        let records = plain_records(batch).map_err(|unreadable| PositionError::Batch {
+            topic: self.log.topic.clone(),
+            offset: unreadable.offset,
+        })?;
+        let entry = |record: PlainRecord| {
             let key = record.key.unwrap_or_default();
             let key = String::from_utf8_lossy(&key);
             let value = record.value.map(|value| String::from_utf8_lossy(&value).into_owned());
-            let entry = entry::read(&key, value.as_deref()).map_err(|source| PositionError::Entry {
+            entry::read(&key, value.as_deref()).map_err(|source| PositionError::Entry {
                 topic: self.log.topic.clone(),
-                offset: header.base_offset + i64::from(record.offset_delta),
+                offset: record.offset,
                 source,
-            })?;
-            entries.push(entry);
-        }
-        Ok(entries)
+            })
+        };
+        records.into_iter().map(entry).collect()
     }
 
     /// Appends in as few batches as their size allows; returns where the last one is, and the broker's time then.
@@ -141,16 +129,13 @@ impl TopicPositions {
         let mut appended = (-1, -1);
         let mut entries = entries.iter().peekable();
         while entries.peek().is_some() {
-            let mut builder = BatchBuilder::new(BatchOptions::default());
             let mut bytes = 0;
+            let mut some: Vec<(&String, Option<&String>)> = Vec::new();
             while let Some((key, value)) = entries.next_if(|_| bytes < BATCH_BYTES) {
-                let value = value.as_ref().map(String::as_bytes);
-                bytes += key.len() + value.map_or(0, <[u8]>::len);
-                builder
-                    .push(now_ms, Some(key.as_bytes()), value, &Headers::none())
-                    .map_err(|_| PositionError::Encode)?;
+                bytes += key.len() + value.as_ref().map_or(0, String::len);
+                some.push((key, value.as_ref()));
             }
-            let batch = builder.finish().map_err(|_| PositionError::Encode)?;
+            let batch = plain_batch(now_ms, some).map_err(|_| PositionError::Encode)?;
             let done = self.log.append(&batch).await.map_err(|error| self.failed(error))?;
             appended = (done.base_offset, done.log_append_time_ms);
         }

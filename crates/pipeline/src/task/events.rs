@@ -8,6 +8,7 @@ use crate::partition::{Aligned, Ground, Misaligned, Resume, ResumeAnswer};
 use crate::positions::{Claimed, OffsetMap, PartitionChange, PositionError};
 use crate::prepare::PreparedTopic;
 use crate::status::Status;
+use crate::view::{ConsumerPosition, Place};
 use crate::{FinalPositions, FlowError, PartitionName, Side};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -77,6 +78,7 @@ pub(crate) enum Command {
     Add(Vec<PreparedTopic>),
     Status(oneshot::Sender<Status>),
     Map(PartitionName, oneshot::Sender<Option<OffsetMap>>),
+    Places(Vec<(PartitionName, ConsumerPosition)>, oneshot::Sender<Vec<Place>>),
     Forget(Arc<str>, oneshot::Sender<Result<(), FlowError>>),
     CaughtUp(oneshot::Sender<Result<(), FlowError>>),
     Shutdown(oneshot::Sender<Result<FinalPositions, FlowError>>),

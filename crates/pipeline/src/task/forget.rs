@@ -1,31 +1,16 @@
 //! Topics taken out of a running flow, and partitions taken up with a topic that is not the one they knew.
 
 use super::FlowTask;
-use crate::error::{FlowError, PartitionName, StopReason};
+use crate::error::{FlowError, StopReason};
 use crate::flow::accident::Accident;
 use crate::partition::State;
-use crate::positions::{OffsetMap, PartitionChange};
+use crate::positions::PartitionChange;
 use crate::prepare::FoundAccident;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 impl FlowTask {
-    /// The offset map of a partition; `None` if it is not of this flow. With preserved offsets every offset is mapped to
-    /// itself.
-    pub(super) fn map(&self, name: &PartitionName) -> Option<OffsetMap> {
-        let number = (0u32..).zip(&self.partitions).find(|(number, p)| {
-            !p.is_forgotten && p.partition == name.partition && self.name(*number) == *name
-        });
-        let (_, partition) = number?;
-        if !partition.is_preserved() {
-            return Some(partition.map.clone());
-        }
-        let mut map = OffsetMap::starting_at(0, 0);
-        map.push(0, 0, partition.settled.target_offset);
-        Some(map)
-    }
-
     /// Stops copying a source topic and forgets what is stored of it.
     pub(super) fn forget(&mut self, topic: &str, reply: oneshot::Sender<Result<(), FlowError>>) {
         let mut changes = Vec::new();

@@ -12,6 +12,7 @@ pub(crate) mod events;
 mod forget;
 mod leaders;
 mod ownership;
+mod places;
 pub(crate) mod timers;
 
 use crate::FinalPositions;
@@ -149,6 +150,7 @@ impl FlowTask {
             Command::Add(topics) => self.add_topics(topics, now),
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::CaughtUp(reply) => self.waiting_for_goal.push(reply),
+            Command::Places(positions, reply) => drop(reply.send(self.places(&positions))),
             Command::Map(name, reply) => drop(reply.send(self.map(&name))),
             Command::Forget(topic, reply) => self.forget(&topic, reply),
             Command::Shutdown(_) => {}
@@ -262,6 +264,7 @@ impl FlowTask {
         let partitions = known.map(|(number, p)| PartitionStatus {
             name: self.name(number),
             position: p.settled,
+            last_record: p.map.last().map(|run| (run.source_end() - 1, run.target_end() - 1)),
             end_offset: p.source.end_offset,
             lag_records: p.lag(),
             counters: p.counters,

@@ -13,8 +13,46 @@ use std::sync::Arc;
 pub struct TopicConfig {
     /// The value; `None` for sensitive ones.
     pub value: Option<String>,
+    /// Where it comes from.
+    pub source: ConfigSource,
+    /// Whether it cannot be changed.
+    pub is_read_only: bool,
+    /// Whether its value is not told.
+    pub is_sensitive: bool,
+}
+
+impl TopicConfig {
     /// Whether it was set on the topic itself, not inherited from the broker or Kafka's defaults.
-    pub is_topic_override: bool,
+    pub fn is_topic_override(&self) -> bool {
+        self.source == ConfigSource::Topic
+    }
+}
+
+/// Where the value of a config comes from (`DescribeConfigsResponse.ConfigSource`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// Set on the topic.
+    Topic,
+    /// Set on brokers while they ran, for one or for all.
+    DynamicBroker,
+    /// In a broker's file.
+    StaticBroker,
+    /// Kafka's own default.
+    Default,
+    /// None of these.
+    Other,
+}
+
+impl From<i8> for ConfigSource {
+    fn from(source: i8) -> Self {
+        match source {
+            1 => Self::Topic,
+            2 | 3 => Self::DynamicBroker,
+            4 => Self::StaticBroker,
+            5 => Self::Default,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Configs of one topic by name.
@@ -27,8 +65,6 @@ pub type BrokerConfigs = BTreeMap<String, Option<String>>;
 const TOPIC_RESOURCE: i8 = 2;
 /// `ConfigResource.Type.BROKER`.
 const BROKER_RESOURCE: i8 = 4;
-/// `DescribeConfigsResponse.ConfigSource.TOPIC_CONFIG`.
-const TOPIC_CONFIG_SOURCE: i8 = 1;
 /// `AlterConfigOp.OpType.SET`.
 const SET: i8 = 0;
 /// `AlterConfigOp.OpType.DELETE`.
@@ -49,8 +85,13 @@ impl Cluster {
             let configs = result("describe configs of topic", &answer.results, name)?.configs.iter();
             let configs = configs.map(|config| {
                 let value = config.value.as_ref().map(ToString::to_string);
-                let is_topic_override = config.config_source == TOPIC_CONFIG_SOURCE;
-                (config.name.to_string(), TopicConfig { value, is_topic_override })
+                let found = TopicConfig {
+                    value,
+                    source: config.config_source.into(),
+                    is_read_only: config.read_only,
+                    is_sensitive: config.is_sensitive,
+                };
+                (config.name.to_string(), found)
             });
             Ok(configs.collect())
         };

@@ -99,7 +99,10 @@ fn hint(request: &str, code: BrokerError) -> &'static str {
         "alter configs of topic" => "; grant ALTER_CONFIGS on the topic to verbatim's principal",
         "create partitions of topic" => "; grant ALTER on the topic to verbatim's principal",
         "delete topic" => "; grant DELETE on the topic to verbatim's principal",
-        "find the coordinator of group" => "; grant READ on the group to verbatim's principal",
+        "find the coordinator of group" | "commit offsets of group" => {
+            "; grant READ on the group to verbatim's principal"
+        }
+        "fetch the offsets of group" => "; grant DESCRIBE on the group to verbatim's principal",
         "find the coordinator of transactional id"
         | "get a producer id for transactional id"
         | "end transaction of" => "; grant WRITE on the transactional id to verbatim's principal",

@@ -11,6 +11,10 @@ use std::sync::Arc;
 /// The last version of DeleteTopics that names topics in the plain list (6 can also name them by id).
 const DELETE_TOPICS_VERSION: i16 = 5;
 
+/// Partitions created with one request: controllers refuse changes of more than 10,000 records
+/// (`QuorumController.MAX_RECORDS_PER_USER_OP`).
+const PARTITIONS_AT_ONCE: i64 = 2000;
+
 /// A topic to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTopic {
@@ -38,6 +42,26 @@ impl Cluster {
     /// # Errors
     /// When no broker answers.
     pub async fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        validate_only: bool,
+    ) -> Result<Vec<Result<(), ClusterError>>, ClusterError> {
+        let mut outcomes = Vec::with_capacity(topics.len());
+        let mut rest = topics;
+        while !rest.is_empty() {
+            let mut partitions = 0i64;
+            let fits = |topic: &&NewTopic| {
+                partitions += i64::from(topic.partitions.max(1));
+                partitions <= PARTITIONS_AT_ONCE
+            };
+            let (some, others) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            outcomes.extend(self.create_some(some, validate_only).await?);
+            rest = others;
+        }
+        Ok(outcomes)
+    }
+
+    async fn create_some(
         &self,
         topics: &[NewTopic],
         validate_only: bool,
@@ -70,18 +94,25 @@ impl Cluster {
         self.topics_are_there(&[name]).await
     }
 
-    /// Gives `topic` `total` partitions in all. Brokers hear of them some time after the answer; see
+    /// Gives `topic` `total` partitions in all; with `validate_only` nothing is done. Brokers hear of them some time after the answer; see
     /// [`Cluster::topics_are_there`].
     ///
     /// # Errors
     /// When no broker answers, or it is refused: INVALID_PARTITIONS when it has as many or more already.
-    pub async fn create_partitions(&self, topic: &str, total: i32) -> Result<(), ClusterError> {
+    pub async fn create_partitions(
+        &self,
+        topic: &str,
+        total: i32,
+        validate_only: bool,
+    ) -> Result<(), ClusterError> {
         let asked = CreatePartitionsTopic::default()
             .with_name(topic_name(topic))
             .with_count(total)
             .with_assignments(None);
-        let request =
-            CreatePartitionsRequest::default().with_topics(vec![asked]).with_timeout_ms(CHANGE_TIMEOUT_MS);
+        let request = CreatePartitionsRequest::default()
+            .with_topics(vec![asked])
+            .with_timeout_ms(CHANGE_TIMEOUT_MS)
+            .with_validate_only(validate_only);
         let answer = self.call_controller(&request, i16::MAX).await?;
         let missing = || missing("create partitions of topic", topic);
         let result = answer.results.into_iter().find(|result| **result.name == *topic).ok_or_else(missing)?;

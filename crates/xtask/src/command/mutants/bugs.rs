@@ -43,13 +43,6 @@ pub(super) const BUGS: &[Bug] = &[
         wrong: "(i64::from(last) - i64::from(next)).rem_euclid(CIRCLE)",
     },
     Bug {
-        name: "unreplicated-believed",
-        what: "records are taken for written that the high watermark does not cover",
-        file: "crates/pipeline/src/partition/resume.rs",
-        right: "Some(end) if end.offset < ground.end => return true,",
-        wrong: "Some(end) if end.offset < 0 => return true,",
-    },
-    Bug {
         name: "landmark-not-compared",
         what: "the source is counted on, not compared with what the target ends with",
         file: "crates/pipeline/src/flow/patch.rs",
@@ -85,18 +78,11 @@ pub(super) const BUGS: &[Bug] = &[
         wrong: "if refused.is_none() {\n                    continue;\n                }\n                done.extend(open.into_iter().map(|(fill, _)| (fill, outcome())));",
     },
     Bug {
-        name: "marker-beside-records",
-        what: "a gap is filled while records before it are under way",
-        file: "crates/pipeline/src/partition/mod.rs",
-        right: "|| self.is_filling || self.in_flight > 0 {",
-        wrong: "|| self.is_filling {",
-    },
-    Bug {
         name: "claim-for-everybody",
         what: "every instance that asks for the claim is granted it",
         file: "crates/pipeline/src/positions/lease.rs",
-        right: "held.owner == owner || held.ends_ms <= time_ms",
-        wrong: "held.owner == owner || held.ends_ms >= 0",
+        right: "held.owner != owner && held.ends_ms > time_ms",
+        wrong: "held.owner != owner && held.ends_ms < 0",
     },
     Bug {
         name: "claim-without-a-look",

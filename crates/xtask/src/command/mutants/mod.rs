@@ -5,9 +5,11 @@ mod bugs;
 mod copy;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::arguments::Arguments;
 use super::process::{cargo, shown};
@@ -31,10 +33,17 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
             known.join(", ")
         )));
     }
-    let field = Field::new(seeds)?;
+    let mut field = Field::new(seeds)?;
     println!("without a bug: {seeds} schedules");
-    if let Played::Failed { log } = field.play()? {
-        return Err(Failure::Failed(format!("the simulation fails without a bug: see {}", log.display())));
+    let start = Instant::now();
+    match field.play()? {
+        Played::Passed => field.patience += start.elapsed() * 3,
+        Played::Failed { log } | Played::Endless { log } => {
+            return Err(Failure::Failed(format!(
+                "the simulation fails without a bug: see {}",
+                log.display()
+            )));
+        }
     }
     let mut missed = Vec::new();
     for bug in &chosen {
@@ -46,6 +55,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
                 "NOT FOUND".to_owned()
             }
             Played::Failed { log } => format!("found ({})", first_failing(&log)),
+            Played::Endless { .. } => "found (a schedule does not end)".to_owned(),
         };
         println!("{:30} {found}, {} s: {}", bug.name, start.elapsed().as_secs(), bug.what);
     }
@@ -61,17 +71,30 @@ struct Field {
     tree: PathBuf,
     build: PathBuf,
     seeds: u32,
+    /// How long the schedules may take.
+    patience: Duration,
 }
 
 enum Played {
     Passed,
-    Failed { log: PathBuf },
+    Failed {
+        log: PathBuf,
+    },
+    /// A schedule went round in circles.
+    Endless {
+        log: PathBuf,
+    },
 }
 
 impl Field {
     fn new(seeds: u32) -> Result<Self, Failure> {
         let root = target_directory().join("mutants");
-        let field = Self { tree: root.join("tree"), build: root.join("build"), seeds };
+        let field = Self {
+            tree: root.join("tree"),
+            build: root.join("build"),
+            seeds,
+            patience: Duration::from_secs(600),
+        };
         copy::refresh(&workspace(), &field.tree)
             .map_err(Failure::while_doing(format!("copy the workspace to {}", field.tree.display())))?;
         Ok(field)
@@ -97,13 +120,17 @@ impl Field {
         let mut build = self.test();
         build.arg("--no-run");
         let log = self.build.with_file_name("build.log");
-        if !quietly(&mut build, &log)? {
+        if !quietly(&mut build, &log, self.patience)?.is_some_and(|status| status.success()) {
             return Err(Failure::Failed(format!("the workspace does not build: see {}", log.display())));
         }
         let log = self.build.with_file_name("play.log");
         let mut play = self.test();
         play.env("VERBATIM_SEEDS", self.seeds.to_string()).env_remove("VERBATIM_SEED");
-        Ok(if quietly(&mut play, &log)? { Played::Passed } else { Played::Failed { log } })
+        Ok(match quietly(&mut play, &log, self.patience)? {
+            Some(status) if status.success() => Played::Passed,
+            Some(_) => Played::Failed { log },
+            None => Played::Endless { log },
+        })
     }
 
     fn test(&self) -> Command {
@@ -114,15 +141,29 @@ impl Field {
     }
 }
 
-/// Runs with everything printed going to `log`; whether it succeeded.
-fn quietly(command: &mut Command, log: &Path) -> Result<bool, Failure> {
+/// Runs with everything printed going to `log`; how it ended, or `None` if it had to be ended after `patience`.
+fn quietly(command: &mut Command, log: &Path, patience: Duration) -> Result<Option<ExitStatus>, Failure> {
     let shown = shown(command);
     let doing = || format!("run {shown} with its output in {}", log.display());
     let output = fs::File::create(log).map_err(Failure::while_doing(doing()))?;
     let errors = output.try_clone().map_err(Failure::while_doing(doing()))?;
-    command.stdin(Stdio::null()).stdout(output).stderr(errors);
-    let status = command.status().map_err(Failure::while_doing(doing()))?;
-    Ok(status.success())
+    // A group of its own, to be ended with the programs it starts.
+    command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+    let mut child = command.spawn().map_err(Failure::while_doing(doing()))?;
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().map_err(Failure::while_doing(doing()))? {
+            return Ok(Some(status));
+        }
+        if start.elapsed() > patience {
+            let group = format!("-{}", child.id());
+            let mut kill = Command::new("kill");
+            kill.args(["-KILL", "--", &group]).status().map_err(Failure::while_doing(doing()))?;
+            child.wait().map_err(Failure::while_doing(doing()))?;
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// What the simulation says of its failures.

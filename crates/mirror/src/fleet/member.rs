@@ -1,0 +1,174 @@
+//! One flow, started again whenever it fails.
+
+use super::aside::Aside;
+use crate::config::{ClusterSettings, FlowSettings};
+use crate::mirror::{Mirror, MirrorConfig, MirrorError};
+use crate::said::Said;
+use crate::starts::StartOf;
+use crate::topics::{ConfigRules, TopicFilter, TopicSelection};
+use std::time::Duration;
+use tokio::sync::watch;
+use verbatim_pipeline::{Cluster, ClusterConfig, FlowConfig, FlowView};
+use verbatim_wire::cluster::ClusterError;
+use verbatim_wire::transport::TlsConfig;
+
+/// What a flow is doing.
+#[derive(Debug, Clone)]
+pub enum FlowState {
+    /// Looking at its clusters.
+    Starting,
+    /// It failed and will be started again; why.
+    Waiting(String),
+    /// It copies.
+    Running(FlowView),
+    /// It only sends heartbeats.
+    Beating,
+    /// It was told to end.
+    Ended,
+}
+
+/// First pause before a flow is started again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+pub(super) struct Member {
+    pub(super) flow: FlowSettings,
+    pub(super) source: ClusterSettings,
+    pub(super) target: ClusterSettings,
+    pub(super) state: watch::Sender<FlowState>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+impl Member {
+    pub(super) async fn run(mut self) {
+        let mut said = Said::default();
+        let mut pause = FIRST_PAUSE;
+        let mut stop = self.stop.clone();
+        loop {
+            let began = tokio::time::Instant::now();
+            let Err(error) = self.once().await else { break };
+            if began.elapsed() > LAST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            if said.is_news("", &error) {
+                tracing::error!("flow {}: {error}; trying again", self.flow.name);
+            }
+            self.state.send_replace(FlowState::Waiting(error.to_string()));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stop.wait_for(|is_over| *is_over) => break,
+            }
+            pause = LAST_PAUSE.min(pause * 2);
+        }
+        self.state.send_replace(FlowState::Ended);
+    }
+
+    /// From connecting to the end: in order, or with what went wrong.
+    async fn once(&mut self) -> Result<(), MirrorError> {
+        let mut stop = self.stop.clone();
+        let over = stop.wait_for(|is_over| *is_over);
+        tokio::pin!(over);
+        let started = tokio::select! {
+            started = self.start() => started?,
+            _ = &mut over => return Ok(()),
+        };
+        let Started { mirror, mut aside } = started;
+        let Some(mut mirror) = mirror else {
+            self.state.send_replace(FlowState::Beating);
+            tracing::info!("flow {}: sends heartbeats only", self.flow.name);
+            drop(over.await);
+            aside.end();
+            return Ok(());
+        };
+        self.state.send_replace(FlowState::Running(mirror.flow().view()));
+        tracing::info!(
+            "flow {}: copying {} topics from {} to {}",
+            self.flow.name,
+            mirror.topics(),
+            self.flow.source,
+            self.flow.target
+        );
+        let outcome = tokio::select! {
+            error = watch(&mut mirror, &aside) => Err(error),
+            _ = &mut over => Ok(()),
+        };
+        aside.end();
+        let ended = mirror.into_flow().shutdown().await;
+        outcome?;
+        ended?;
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<Started, MirrorError> {
+        let (flow, name) = (&self.flow, &self.flow.name);
+        let target = connect(&self.target).await.map_err(MirrorError::Target)?;
+        let mut aside = Aside::new(name);
+        aside.beat(flow, &target);
+        if !flow.is_enabled {
+            return Ok(Started { mirror: None, aside });
+        }
+        let source = connect(&self.source).await.map_err(MirrorError::Source)?;
+        let config = mirror_config(flow)?;
+        let (topics, rules) = (config.topics.clone(), config.configs.clone());
+        let mirror = Mirror::start(source.clone(), target.clone(), config).await?;
+        aside.tell_topics(&mirror);
+        aside.sync_configs(flow, (&source, &target), &topics, rules);
+        aside.carry_groups(flow, (&source, &target), &topics, mirror.flow().view())?;
+        aside.sync_offsets(flow, (&source, &target), mirror.flow().view());
+        Ok(Started { mirror: Some(mirror), aside })
+    }
+}
+
+struct Started {
+    mirror: Option<Mirror>,
+    aside: Aside,
+}
+
+/// Takes up what is new, until the flow fails.
+async fn watch(mirror: &mut Mirror, aside: &Aside) -> MirrorError {
+    loop {
+        match mirror.watch_once().await {
+            Ok(pairs) if pairs.is_empty() => {}
+            Ok(_) => aside.tell_topics(mirror),
+            Err(error) => return error.into(),
+        }
+    }
+}
+
+async fn connect(settings: &ClusterSettings) -> Result<Cluster, ClusterError> {
+    let mut config = ClusterConfig::new(&settings.bootstrap).map_err(|error| {
+        // Checked when the setup was read.
+        ClusterError::Missing { request: "read", subject: error.to_string() }
+    })?;
+    config.tls = TlsConfig { ca_file: settings.ca_file.clone() };
+    Cluster::connect(config).await
+}
+
+/// A flow's settings, as the mirror needs them.
+pub(super) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorError> {
+    let topics = TopicSelection {
+        filter: TopicFilter::of(&flow.topics, &flow.topics_exclude)?,
+        naming: flow.topic_naming(),
+        target: flow.target.clone(),
+        copies_heartbeats: flow.beacons.copies_heartbeats,
+    };
+    let starts: Result<Vec<StartOf>, _> = flow.start.iter().map(|text| StartOf::parse(text)).collect();
+    Ok(MirrorConfig {
+        topics,
+        replication_factor: flow.replication_factor,
+        configs: ConfigRules::new(&flow.configs.exclude, flow.configs.use_source_defaults)?,
+        flow: FlowConfig {
+            name: flow.name.clone(),
+            isolation: flow.isolation,
+            offsets: flow.offsets,
+            on_source_accident: flow.on_source_accident,
+            follow_retention: flow.follow_retention,
+            budget_bytes: flow.memory_bytes,
+            ..FlowConfig::default()
+        },
+        starts: starts?,
+        discovery_interval: flow.refresh_topics,
+        may_wait_for_topics: true,
+        is_lenient: true,
+    })
+}

@@ -1,0 +1,71 @@
+//! The groups of a cluster and what they have committed.
+
+use crate::said::Said;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use verbatim_wire::cluster::{Cluster, ClusterError, CommittedOffset, ErrorClass};
+
+/// A group as it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// `None` where the brokers do not say.
+    pub(crate) has_members: Option<bool>,
+    /// By topic and partition.
+    pub(crate) offsets: BTreeMap<(Arc<str>, i32), CommittedOffset>,
+}
+
+/// Groups by their ids.
+pub(crate) type Groups = BTreeMap<Arc<str>, Group>;
+
+/// `OffsetFetchResponse`: offsets of transactions that are still open.
+const UNSTABLE_OFFSET_COMMIT: i16 = 88;
+
+/// Reads the groups that `is_meant` says. One that cannot be read is left out, and named once, unless that passes.
+pub(crate) async fn read(
+    cluster: &Cluster,
+    side: &str,
+    is_meant: impl Fn(&str) -> bool,
+    said: &mut Said,
+) -> Result<Groups, ClusterError> {
+    let mut by_coordinator: BTreeMap<i32, Vec<(Arc<str>, Option<bool>)>> = BTreeMap::new();
+    for group in cluster.list_groups().await? {
+        // Share groups have no offsets of this kind.
+        if group.kind != "share" && is_meant(&group.id) {
+            by_coordinator.entry(group.coordinator).or_default().push((group.id, group.has_members));
+        }
+    }
+    let mut groups = Groups::new();
+    for (coordinator, listed) in by_coordinator {
+        let ids: Vec<Arc<str>> = listed.iter().map(|(id, _)| id.clone()).collect();
+        let outcomes = match cluster.committed_offsets(coordinator, &ids).await {
+            Ok(outcomes) => outcomes,
+            Err(ClusterError::Connection(_) | ClusterError::UnknownBroker { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        for ((id, has_members), outcome) in listed.into_iter().zip(outcomes) {
+            let subject = format!("{side} {id}");
+            match outcome {
+                Ok(offsets) => {
+                    said.is_over(&subject);
+                    let by_partition =
+                        |offset: CommittedOffset| ((offset.topic.clone(), offset.partition), offset);
+                    let offsets = offsets.into_iter().map(by_partition).collect();
+                    groups.insert(id, Group { has_members, offsets });
+                }
+                Err(error) if passes(&error) => {}
+                Err(error) => {
+                    if said.is_news(&subject, &error) {
+                        tracing::warn!("group {id} is not carried over: {side} cluster: {error}");
+                    }
+                }
+            }
+        }
+    }
+    Ok(groups)
+}
+
+fn passes(error: &ClusterError) -> bool {
+    error.broker_error().is_some_and(|code| {
+        code.0 == UNSTABLE_OFFSET_COMMIT || matches!(code.class(), ErrorClass::Retry | ErrorClass::Refresh)
+    })
+}

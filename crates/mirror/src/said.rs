@@ -1,0 +1,34 @@
+//! Troubles that last are said once, not with every attempt.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+
+/// What has been said last of each subject.
+#[derive(Debug, Default)]
+pub(crate) struct Said(HashMap<String, String>);
+
+impl Said {
+    /// Whether `trouble` with `subject` is news.
+    pub(crate) fn is_news(&mut self, subject: &str, trouble: impl Display) -> bool {
+        let trouble = trouble.to_string();
+        self.0.insert(subject.to_owned(), trouble.clone()).as_ref() != Some(&trouble)
+    }
+
+    /// There is no trouble with `subject`; returns whether there was some.
+    pub(crate) fn is_over(&mut self, subject: &str) -> bool {
+        self.0.remove(subject).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_changes_are_news() {
+        let mut said = Said::default();
+        assert!(said.is_news("a", "denied") && said.is_news("b", "denied"));
+        assert!(!said.is_news("a", "denied") && said.is_news("a", "unreachable"));
+        assert!(said.is_over("a") && !said.is_over("a") && said.is_news("a", "denied"));
+    }
+}

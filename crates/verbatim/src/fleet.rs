@@ -1,0 +1,74 @@
+//! `verbatim run CONFIG`: all flows of a file.
+
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::signals;
+use std::path::Path;
+use std::time::Instant;
+use verbatim_mirror::{Fleet, FleetView, Setup};
+use verbatim_pipeline::Status;
+
+/// Reads a configuration; what has no effect in it is logged.
+pub(crate) fn read(path: &Path) -> Result<Setup, Failure> {
+    let (setup, warnings) = Setup::read(path)?;
+    for warning in warnings {
+        tracing::warn!("{}: {warning}", path.display());
+    }
+    Ok(setup)
+}
+
+/// Prints a configuration as TOML.
+pub(crate) fn convert(path: &Path) -> Result<(), Failure> {
+    print!("{}", read(path)?);
+    Ok(())
+}
+
+/// Runs the flows of `path`, or those of `only`.
+pub(crate) async fn run(path: &Path, only: &[String], until_caught_up: bool) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut setup = read(path)?;
+    let known: Vec<String> = setup.flows.iter().map(|flow| flow.name.clone()).collect();
+    if let Some(unknown) = only.iter().find(|name| !known.contains(name)) {
+        return Err(Failure::NoSuchFlow { name: unknown.clone(), known: known.join(", ") });
+    }
+    if !only.is_empty() {
+        setup.flows.retain(|flow| only.contains(&flow.name));
+    }
+    if until_caught_up {
+        setup.flows.retain(|flow| flow.is_enabled);
+    }
+    let fleet = Fleet::start(&setup);
+    let view = fleet.view();
+    let mut progress = Progress::start(started);
+    let caught_up =
+        async { if until_caught_up { view.clone().caught_up().await } else { std::future::pending().await } };
+    let failed = tokio::select! {
+        () = signals::first() => {
+            tracing::info!("ending: letting what is under way be answered; Ctrl-C again ends at once");
+            Vec::new()
+        }
+        failed = caught_up => failed,
+        failed = show(&view, &mut progress) => failed,
+    };
+    let status = status(&view).await;
+    fleet.shutdown().await;
+    println!("{}", progress.finish(&status));
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<String> = failed.iter().map(|(flow, why)| format!("flow {flow}: {why}")).collect();
+    Err(Failure::Flows(listed.join("\n")))
+}
+
+/// Shows how far the flows are; never ends.
+async fn show(view: &FleetView, progress: &mut Progress) -> Vec<(String, String)> {
+    let mut redraw = tokio::time::interval(progress.interval());
+    loop {
+        redraw.tick().await;
+        progress.show(&status(view).await);
+    }
+}
+
+async fn status(view: &FleetView) -> Status {
+    Status::merged(view.report().await.into_iter().filter_map(|report| report.status))
+}

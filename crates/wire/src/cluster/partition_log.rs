@@ -1,0 +1,138 @@
+//! The one partition of a topic that keeps small facts: read from the start, appended to.
+
+use super::{Appended, BrokerError, Cluster, ClusterError, persist};
+use crate::fetch::TopicIdentity;
+use crate::records::Batch;
+use crate::records::builder::{BatchBuilder, BatchOptions, BuildError};
+use crate::records::codec::{Codec, decompress_shared};
+use crate::records::record::{Headers, Records};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Batches of such topics are small; anything that unpacks to more is not one of theirs.
+const UNPACKED_LIMIT_BYTES: usize = 16 << 20;
+
+/// A partition of a topic, wherever its leader is.
+#[derive(Debug, Clone)]
+pub struct PartitionLog {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+}
+
+/// A record without its headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainRecord {
+    /// Offset in the log.
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
+    /// Key, if any.
+    pub key: Option<Bytes>,
+    /// Value; none is a tombstone.
+    pub value: Option<Bytes>,
+}
+
+/// A batch that cannot be read as records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the batch at offset {offset} cannot be read")]
+pub struct UnreadableBatch {
+    /// Its base offset.
+    pub offset: i64,
+}
+
+impl PartitionLog {
+    /// Partition 0 of `topic`.
+    pub fn first(cluster: Cluster, topic: impl Into<Arc<str>>) -> Self {
+        Self { cluster, topic: topic.into(), partition: 0 }
+    }
+
+    /// The topic as it is now and the partition's leader.
+    async fn located(&self) -> Result<(TopicIdentity, i32), ClusterError> {
+        let metadata = self.cluster.metadata(Some(std::slice::from_ref(&self.topic))).await?;
+        let topic = metadata.topic(&self.topic);
+        let Some(topic) = topic.filter(|topic| topic.error == BrokerError::NONE) else {
+            let code = topic.map_or(BrokerError::UNKNOWN_TOPIC_OR_PARTITION, |topic| topic.error);
+            let subject = self.topic.to_string();
+            return Err(ClusterError::Refused { request: "find topic", subject, code, message: None });
+        };
+        let found = topic.partitions.iter().find(|found| found.partition == self.partition);
+        let leader = found.map(|found| found.leader).filter(|leader| *leader >= 0);
+        let leader = leader
+            .ok_or_else(|| ClusterError::NoLeader { topic: self.topic.clone(), partition: self.partition })?;
+        Ok((topic.identity.clone(), leader))
+    }
+
+    /// Appends one batch, acknowledged by all in-sync replicas.
+    ///
+    /// # Errors
+    /// When that did not work within some twenty seconds.
+    pub async fn append(&self, batch: &Bytes) -> Result<Appended, ClusterError> {
+        persist(async || {
+            let (topic, leader) = self.located().await?;
+            self.cluster.append(leader, &topic, self.partition, batch).await
+        })
+        .await
+    }
+
+    /// All batches from offset `from` to the log's end as of now; the first may begin below it.
+    ///
+    /// # Errors
+    /// When that did not work within some twenty seconds.
+    pub async fn read(&self, from: i64) -> Result<Vec<Batch>, ClusterError> {
+        persist(async || {
+            let (topic, leader) = self.located().await?;
+            let mut batches = Vec::new();
+            let collect = |batch| {
+                batches.push(batch);
+                true
+            };
+            self.cluster.read_log(leader, &topic, self.partition, from, collect).await?;
+            Ok(batches)
+        })
+        .await
+    }
+}
+
+/// A batch of records of which each has a key and may have a value, all with one timestamp, in milliseconds since the epoch.
+///
+/// # Errors
+/// When it would be larger than a batch can be.
+pub fn plain_batch<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    timestamp: i64,
+    records: impl IntoIterator<Item = (K, Option<V>)>,
+) -> Result<Bytes, BuildError> {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    for (key, value) in records {
+        let value = value.as_ref().map(AsRef::as_ref);
+        builder.push(timestamp, Some(key.as_ref()), value, &Headers::none())?;
+    }
+    builder.finish()
+}
+
+/// The records of `batch`; none for a control batch.
+///
+/// # Errors
+/// When it is damaged, or too large for a topic of small facts.
+pub fn plain_records(batch: &Batch) -> Result<Vec<PlainRecord>, UnreadableBatch> {
+    let header = &batch.header;
+    if header.attributes.is_control() || header.records_count == 0 {
+        return Ok(Vec::new());
+    }
+    let unreadable = UnreadableBatch { offset: header.base_offset };
+    let codec = Codec::from_attributes(header.attributes).map_err(|_| unreadable)?;
+    let payload = decompress_shared(codec, &batch.payload(), UNPACKED_LIMIT_BYTES).map_err(|_| unreadable)?;
+    let records = Records::new(payload, header.records_count).map(|record| {
+        let record = record.map_err(|_| unreadable)?;
+        Ok(PlainRecord {
+            offset: record.offset(header.base_offset),
+            timestamp: record.timestamp(header.base_timestamp),
+            key: record.key,
+            value: record.value,
+        })
+    });
+    records.collect()
+}
