@@ -26,13 +26,22 @@ pub fn distribution() -> Result<Option<Distribution>, Error> {
 
 /// The same for a given version.
 pub fn distribution_of(version: &str) -> Result<Option<Distribution>, Error> {
+    distribution_with(version, &[])
+}
+
+/// Kafka with MirrorMaker 2.
+pub fn distribution_with_mirror() -> Result<Option<Distribution>, Error> {
+    distribution_with(&xtask::kafka::version(), &["connect-mirror"])
+}
+
+fn distribution_with(version: &str, artifacts: &[&str]) -> Result<Option<Distribution>, Error> {
     let wish = std::env::var("VERBATIM_KAFKA").unwrap_or_default();
     if wish == "off" {
         skip("it needs Kafka, which was switched off");
         return Ok(None);
     }
     let required = wish == "require" || std::env::var_os("CI").is_some();
-    match Distribution::resolve(version) {
+    match Distribution::resolve_with(version, artifacts) {
         Ok(distribution) => Ok(Some(distribution)),
         Err(error) if required => Err(error),
         Err(error) => {

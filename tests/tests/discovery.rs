@@ -142,10 +142,8 @@ async fn growth_is_followed() {
     fill(&stage.source, "a", 4, 4);
     assert_eq!(mirror.discover().await.unwrap().len(), 1);
     assert_eq!(stage.target.partitions("a"), Some(5));
-    eventually("the new partition is copied", || {
-        stage.target.log("a", 4).is_ok_and(|log| log.len() == 4)
-    })
-    .await;
+    eventually("the new partition is copied", || stage.target.log("a", 4).is_ok_and(|log| log.len() == 4))
+        .await;
     stage.assert_equal("a");
 }
 

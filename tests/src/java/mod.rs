@@ -4,11 +4,13 @@
 
 mod consume;
 mod groups;
+mod mirror;
 mod mix;
 mod programs;
 mod records;
 
 pub use consume::{Consumed, ConsumedPartition};
+pub use mirror::MirrorAnswers;
 pub use mix::{Mix, MixMode, Produced};
 pub use programs::{Error, Programs, Running};
 pub use records::{SeenRecord, SeenTopic};

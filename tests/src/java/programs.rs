@@ -72,11 +72,22 @@ pub struct Programs {
 impl Programs {
     /// Compiles against the jars of `distribution`, unless that was done before.
     pub fn compile(distribution: &Distribution) -> Result<Self, Error> {
-        let mut sources: Vec<PathBuf> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("java"))
-            .map_err(Error::io("list tests/java"))?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "java"))
-            .collect();
+        Self::compile_folders(distribution, &["java"])
+    }
+
+    /// The same with the programs of `tests/java/mirror`, which need `connect-mirror` on the class path.
+    pub fn compile_with_mirror(distribution: &Distribution) -> Result<Self, Error> {
+        Self::compile_folders(distribution, &["java", "java/mirror"])
+    }
+
+    fn compile_folders(distribution: &Distribution, folders: &[&str]) -> Result<Self, Error> {
+        let mut sources: Vec<PathBuf> = Vec::new();
+        for folder in folders {
+            let listed = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+                .map_err(Error::io(format!("list tests/{folder}")))?;
+            let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
+            sources.extend(paths.filter(|path| path.extension().is_some_and(|suffix| suffix == "java")));
+        }
         sources.sort();
         let mut hash = std::hash::DefaultHasher::new();
         hash.write(distribution.class_path().as_bytes());
