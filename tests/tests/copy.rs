@@ -220,7 +220,7 @@ async fn a_dropped_flow_is_found_again_by_its_producer() {
         let looked = asked.iter().filter(|request| request.api == ApiKey::DescribeProducers).count();
         stage.target.clear_requests();
         assert!(looked <= 1, "asked {looked} times");
-        noted.push(log(&stage.target, "verbatim.default", 0).len());
+        noted.push(log(&stage.target, "__verbatim.default", 0).len());
     }
     stage.assert_equal("t");
     assert!(

@@ -18,7 +18,7 @@ async fn mirror(stage: &Stage, patterns: &str) -> Result<Mirror, MirrorError> {
 
 /// Names on the target, our own state left out.
 fn names(cluster: &TestCluster) -> BTreeSet<String> {
-    cluster.topics().into_iter().filter(|name| !name.starts_with("verbatim.")).collect()
+    cluster.topics().into_iter().filter(|name| !name.starts_with("__verbatim.")).collect()
 }
 
 fn set(names: &[&str]) -> BTreeSet<String> {

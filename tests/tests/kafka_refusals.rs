@@ -77,7 +77,7 @@ fn wrong_addresses() -> TestResult {
     run(&source, &source, 64, &["source and target are the same cluster"])?;
     let found = scene.at_target().topics()?;
     assert!(!found.iter().any(|topic| topic.contains("addresses")), "{found:?}");
-    assert!(!scene.at_source().topics()?.iter().any(|topic| topic.starts_with("verbatim.")));
+    assert!(!scene.at_source().topics()?.iter().any(|topic| topic.starts_with("__verbatim.")));
     Ok(())
 }
 
@@ -106,7 +106,7 @@ fn wrong_options() -> TestResult {
         assert!(ended.stderr.contains(named) && ended.stdout.is_empty(), "{}", ended.stderr);
     }
     let found = scene.at_target().topics()?;
-    assert!(!found.iter().any(|topic| topic == "verbatim.options"), "{found:?}");
+    assert!(!found.iter().any(|topic| topic == "__verbatim.options"), "{found:?}");
     Ok(())
 }
 
@@ -255,7 +255,7 @@ fn missing_rights() -> TestResult {
     // Where the topics are there already, the flow's own is missed.
     let ended = copy(&scene.source(), &guarded, "rights-create", "(un)?writable", 1)?;
     println!("1: {}", ended.complaint());
-    for words in ["target cluster", "verbatim.rights-create", "AUTHORIZATION_FAILED", "CREATE"] {
+    for words in ["target cluster", "__verbatim.rights-create", "AUTHORIZATION_FAILED", "CREATE"] {
         assert!(ended.complaint().contains(words), "{words:?} is not in {}", ended.stderr);
     }
     assert_eq!(client.topics()?, before);

@@ -176,7 +176,7 @@ fn over_tls() -> TestResult {
         println!("exit code {:?}: {complaint}", ended.code);
         assert_eq!(complaint.lines().count(), 1, "{complaint}");
         assert!(complaint.contains("--from") && !complaint.contains("--from-ca-file is"), "{complaint}");
-        assert!(!scene.at_target().topics()?.iter().any(|topic| topic == "verbatim.tls-refused"));
+        assert!(!scene.at_target().topics()?.iter().any(|topic| topic == "__verbatim.tls-refused"));
         assert!(scene.at_target().topics()?.len() >= topics.len());
         ended.expect(1)?;
         Ok(complaint)

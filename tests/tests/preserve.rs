@@ -208,14 +208,14 @@ async fn a_copy_is_taken_up_where_it_ends() {
     let flow = started(&stage).await;
     caught_up(&stage, &flow, "t").await;
     flow.shutdown().await.unwrap();
-    stage.target.delete_topic("verbatim.default").unwrap();
+    stage.target.delete_topic("__verbatim.default").unwrap();
     fill(&stage.source, "t", 0, 10);
     let flow = started(&stage).await;
     caught_up(&stage, &flow, "t").await;
     assert_same(&stage, "t");
     flow.shutdown().await.unwrap();
 
-    stage.target.delete_topic("verbatim.default").unwrap();
+    stage.target.delete_topic("__verbatim.default").unwrap();
     let end = stage.target.log_end("t", 0).unwrap();
     stage.target.truncate("t", 0, end - 5).unwrap();
     stage.target.append("t", 0, &numbered("somebody else's", 5).build()).unwrap();

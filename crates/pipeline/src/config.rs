@@ -7,7 +7,7 @@ use verbatim_wire::fetch::Isolation;
 /// Settings of a flow. The defaults are the safe ones.
 #[derive(Debug, Clone)]
 pub struct FlowConfig {
-    /// Name; the flow's state is kept in topic `verbatim.<name>` on the target. Default `default`.
+    /// Name; the flow's state is kept in topic `__verbatim.<name>` on the target. Default `default`.
     pub name: String,
     /// Which records are copied. Default: committed ones only.
     pub isolation: Isolation,

@@ -61,7 +61,7 @@ pub(crate) struct RunArguments {
     /// End once every partition has come to where its source ends now
     #[arg(long)]
     pub(crate) until_caught_up: bool,
-    /// Name of the flow; its positions are kept in topic verbatim.NAME on the target
+    /// Name of the flow; its positions are kept in topic __verbatim.NAME on the target
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) name: String,
     /// What offsets records get on the target: the source's (a partition where that cannot be stops), its own, or the

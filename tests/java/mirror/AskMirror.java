@@ -13,8 +13,8 @@ public final class AskMirror {
     public static void main(String[] args) throws Exception {
         Arguments arguments = new Arguments(args);
         Map<String, Object> properties = new HashMap<>();
-        properties.put("bootstrap.servers", arguments.text("bootstrap"));
-        String source = arguments.text("source");
+        properties.put("bootstrap.servers", arguments.text("bootstrap", null));
+        String source = arguments.text("source", null);
         try (MirrorClient client = new MirrorClient(properties)) {
             System.out.println("heartbeat topics " + new TreeSet<>(client.heartbeatTopics()));
             System.out.println("checkpoint topics " + new TreeSet<>(client.checkpointTopics()));
@@ -23,7 +23,7 @@ public final class AskMirror {
             System.out.println("upstream clusters " + new TreeSet<>(client.upstreamClusters()));
             System.out.println("hops " + client.replicationHops(source));
         }
-        for (String group : arguments.text("groups").split(",")) {
+        for (String group : arguments.text("groups", null).split(",")) {
             Map<TopicPartition, OffsetAndMetadata> offsets =
                 RemoteClusterUtils.translateOffsets(properties, source, group, Duration.ofSeconds(30));
             Map<String, Long> sorted = new TreeMap<>();

@@ -40,7 +40,7 @@ pub struct ClusterSettings {
 /// One direction from one cluster to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowSettings {
-    /// Its name; its state is in topic `verbatim.<name>` on the target.
+    /// Its name; its state is in topic `__verbatim.<name>` on the target.
     pub name: String,
     /// Cluster to read from.
     pub source: String,
@@ -119,6 +119,8 @@ pub struct Beacons {
     pub checkpoints_topic: Option<String>,
     /// Where offset syncs are written, if they are.
     pub offset_syncs: Option<SyncsLocation>,
+    /// Topic of offset syncs; `None` for MirrorMaker 2's name.
+    pub offset_syncs_topic: Option<String>,
     /// Replicas of these topics; `None` for as many as there are brokers, at most 3.
     pub replication_factor: Option<i16>,
 }
@@ -180,6 +182,20 @@ impl FlowSettings {
         }
     }
 
+    /// Topic of checkpoints on the target (`ReplicationPolicy.checkpointsTopic`).
+    pub fn checkpoints_topic(&self) -> String {
+        let separator = self.naming.separator();
+        let default = || format!("{}{separator}checkpoints{separator}internal", self.source);
+        self.beacons.checkpoints_topic.clone().unwrap_or_else(default)
+    }
+
+    /// Topic of offset syncs, on the cluster that is not `other` (`ReplicationPolicy.offsetSyncsTopic`).
+    pub fn offset_syncs_topic(&self, other: &str) -> String {
+        let separator = self.naming.separator();
+        let default = || format!("mm2-offset-syncs{separator}{other}{separator}internal");
+        self.beacons.offset_syncs_topic.clone().unwrap_or_else(default)
+    }
+
     /// What this flow calls topics.
     pub fn topic_naming(&self) -> TopicNaming {
         TopicNaming { source: self.source.clone(), naming: self.naming.clone(), map: self.rename.clone() }
@@ -195,6 +211,7 @@ impl Default for Beacons {
             checkpoints: None,
             checkpoints_topic: None,
             offset_syncs: None,
+            offset_syncs_topic: None,
             replication_factor: None,
         }
     }

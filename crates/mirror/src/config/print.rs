@@ -107,6 +107,7 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
                 None => "off",
             }),
         ),
+        ("offset_syncs_topic", text(beacons.offset_syncs_topic.as_deref().unwrap_or_default())),
         ("beacons_replication_factor", number(beacons.replication_factor)),
     ]
 }

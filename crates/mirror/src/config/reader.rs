@@ -152,7 +152,7 @@ impl Found {
             if !is_flow_name(name) {
                 wrong.push(format!(
                     "flow {name:?}: a name has up to 200 letters, digits, dots, dashes and underscores; its positions \
-                     are kept in topic verbatim.NAME"
+                     are kept in topic __verbatim.NAME"
                 ));
             }
             for (key, cluster) in [("from", &flow.source), ("to", &flow.target)] {

@@ -130,6 +130,10 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut beacons.checkpoints, section.text("checkpoints", interval));
     set(&mut beacons.checkpoints_topic, section.text("checkpoints_topic", |text| Ok(Some(text.to_owned()))));
     set(&mut beacons.offset_syncs, section.text("offset_syncs", location));
+    set(
+        &mut beacons.offset_syncs_topic,
+        section.text("offset_syncs_topic", |text| Ok(Some(text.to_owned()))),
+    );
     set(&mut beacons.replication_factor, section.text("beacons_replication_factor", number).map(Some));
 }
 

@@ -92,8 +92,7 @@ impl Aside {
         let groups = NameFilter::new(&flow.groups.include, &flow.groups.exclude)?;
         let (source, target, topics) = (source.clone(), target.clone(), topics.clone());
         let mut checkpoints = beacons.checkpoints.map(|interval| {
-            let default = || format!("{}.checkpoints.internal", flow.source);
-            let name = beacons.checkpoints_topic.clone().unwrap_or_else(default);
+            let name = flow.checkpoints_topic();
             let topic = BeaconTopic::new(target.clone(), &name, beacons.replication_factor);
             (every(interval), Checkpoints::new(topic))
         });
@@ -146,7 +145,7 @@ impl Aside {
             SyncsLocation::Source => (source, &flow.target),
             SyncsLocation::Target => (target, &flow.source),
         };
-        let name = format!("mm2-offset-syncs.{other}.internal");
+        let name = flow.offset_syncs_topic(other);
         let mut syncs =
             OffsetSyncs::new(BeaconTopic::new(cluster.clone(), &name, beacons.replication_factor));
         let mut trouble = Trouble::new(&self.name, "offset syncs are not written");

@@ -246,6 +246,12 @@ impl Keys {
         };
         let writes = self.flow_boolean(pair, "emit.offset-syncs.enabled", true);
         flow.beacons.offset_syncs = writes.then_some(location);
+        let key = "replication.policy.internal.topic.separator.enabled";
+        if self.flow_text(pair, key).is_some_and(|is_on| is_on.eq_ignore_ascii_case("false")) {
+            let other = if location == SyncsLocation::Source { &pair.target } else { &pair.source };
+            flow.beacons.checkpoints_topic = Some(format!("{}.checkpoints.internal", pair.source));
+            flow.beacons.offset_syncs_topic = Some(format!("mm2-offset-syncs.{other}.internal"));
+        }
         for key in ["heartbeats", "checkpoints", "offset-syncs"] {
             let factor = self.flow_number(pair, &format!("{key}.topic.replication.factor"));
             flow.beacons.replication_factor = flow.beacons.replication_factor.or(factor);

@@ -28,6 +28,16 @@ pub enum Naming {
     Template(Template),
 }
 
+impl Naming {
+    /// Between the parts of a name.
+    pub(crate) fn separator(&self) -> &str {
+        match self {
+            Self::Prefix { separator } | Self::Identity { separator } => separator,
+            Self::Template(_) => ".",
+        }
+    }
+}
+
 impl Default for Naming {
     fn default() -> Self {
         Self::Prefix { separator: ".".to_owned() }

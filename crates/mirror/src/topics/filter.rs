@@ -52,8 +52,10 @@ pub struct TopicFilter {
     text: String,
 }
 
-/// Never copied: Kafka's own topics, MirrorMaker 2's and our own state (`ReplicationPolicy.isInternalTopic`).
-const NEVER: [&str; 4] = ["__.*", r"\..*", r"verbatim\..*", r".*[\-\.]internal"];
+/// Never copied: Kafka's own topics, our state among them, and MirrorMaker 2's, under any separator
+/// (`ReplicationPolicy.isInternalTopic` of Kafka 4.1; before KIP-1074 it held for all topics that end in `.internal`).
+const NEVER: [&str; 4] =
+    ["__.*", r"\..*", r"mm2.*[^a-zA-Z0-9]internal", r".*[^a-zA-Z0-9]checkpoints[^a-zA-Z0-9]internal"];
 
 impl TopicFilter {
     /// Reads a comma-separated list of patterns. A comma inside brackets or braces belongs to its pattern. Other tools'
@@ -163,11 +165,11 @@ mod tests {
     fn state_and_internal_topics_are_left_out() {
         let filter = TopicFilter::new(".*").unwrap();
         for topic in
-            ["__consumer_offsets", "verbatim.default", "mm2-offsets.a.internal", "a.checkpoints.internal"]
+            ["__consumer_offsets", "__verbatim.default", "mm2-offsets.a.internal", "a.checkpoints.internal"]
         {
             assert!(!filter.matches(topic), "{topic}");
         }
-        assert!(filter.matches("orders"));
+        assert!(filter.matches("orders") && filter.matches("orders.internal"));
     }
 
     #[test]

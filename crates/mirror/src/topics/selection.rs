@@ -62,7 +62,8 @@ mod tests {
             ("B.heartbeats", None),
             ("B.orders", None),
             ("orders.B.x", None),
-            ("orders.internal", None),
+            ("orders.internal", Some("A.orders.internal")),
+            ("orders.checkpoints.internal", None),
         ] {
             assert_eq!(selection.target_of(topic).as_deref(), target, "{topic}");
         }

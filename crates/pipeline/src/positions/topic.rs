@@ -1,4 +1,4 @@
-//! The real store: one compacted topic per flow on the target cluster, `verbatim.<flow>`.
+//! The real store: one compacted topic per flow on the target cluster, `__verbatim.<flow>`.
 
 use super::entry::{self, Entry, Written};
 use super::lease::{Claim, Claimed, Holder, TRUST, TTL_MS};
@@ -70,7 +70,7 @@ impl TopicPositions {
         let (timestamp_type, append_time) = TIMESTAMP_TYPE;
         let configs = [("cleanup.policy", "compact"), (timestamp_type, append_time)];
         NewTopic {
-            name: format!("verbatim.{flow}").into(),
+            name: format!("__verbatim.{flow}").into(),
             partitions: 1,
             replication_factor: i16::try_from(brokers.clamp(1, REPLICATION_FACTOR)).unwrap_or(1),
             configs: configs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
