@@ -29,6 +29,7 @@ public final class ReadInGroups {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", arguments.text("bootstrap", null));
         properties.put("group.id", group);
+        properties.put("group.protocol", arguments.text("protocol", "classic"));
         properties.put("isolation.level", "read_committed");
         properties.put("enable.auto.commit", "false");
         // What is committed has to be there and to be valid: nothing is made up for it.

@@ -7,6 +7,7 @@
 //! * [`scene`]: two clusters, these programs, and a copy between the two.
 //! * [`replication`]: `verbatim run`, ready to be started again and again.
 //! * [`workload`]: Java producers at work on topics of every kind, and what has to be true of their copies.
+//! * [`cleaned`]: a topic that Kafka's cleaner has been through.
 //! * [`gaps`]: many offsets for little.
 //! * [`kills`]: the product dies again and again while such producers write.
 //! * [`likeness`]: whether two topics show the same records, one by one.
@@ -17,6 +18,7 @@
 //! A file in `tests/tests` whose name starts with `kafka` is run by `cargo xtask test` as part of the real-Kafka step; all others
 //! must get by without, or skip through [`kafka::distribution`].
 
+pub mod cleaned;
 pub mod gaps;
 pub mod java;
 pub mod kafka;

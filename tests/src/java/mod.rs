@@ -10,6 +10,7 @@ mod programs;
 mod records;
 
 pub use consume::{Consumed, ConsumedPartition};
+pub use groups::GroupProtocol;
 pub use mirror::MirrorAnswers;
 pub use mix::{Mix, MixMode, Produced};
 pub use programs::{Error, Programs, Running};
