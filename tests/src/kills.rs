@@ -148,13 +148,14 @@ impl Story {
 
     fn interrupt(&mut self, verbatim: Verbatim) -> TestResult<&'static str> {
         self.ends += 1;
-        verbatim.signal("INT")?;
+        // Not INT: until it listens, that is lost where a shell in the background has it ignored.
+        verbatim.signal("TERM")?;
         let ended = verbatim.ended(PATIENCE)?;
         self.log += &ended.stderr;
         // Without a code: it had not got as far as to listen for the signal.
         match ended.code {
             Some(0) | None => no_errors(&ended.stderr).map(|()| "ended"),
-            code => Err(format!("exit code {code:?} after Ctrl-C: {}", ended.complaint()).into()),
+            code => Err(format!("exit code {code:?} after SIGTERM: {}", ended.complaint()).into()),
         }
     }
 }

@@ -113,8 +113,13 @@ fn the_examples_run() -> TestResult {
 fn side_by_side() -> TestResult {
     let Some(distribution) = kafka::distribution_with_mirror()? else { return Ok(()) };
     let programs = Programs::compile_with_mirror(&distribution)?;
-    let clusters = kafka::start_two(&distribution, Options::new("source"), Options::new("theirs"))?;
-    let ours = Cluster::start(&distribution, Options::new("ours"))?;
+    let guarded = |name: &str| {
+        Options::new(name)
+            .property("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")
+            .property("super.users", "User:ANONYMOUS")
+    };
+    let clusters = kafka::start_two(&distribution, guarded("source"), guarded("theirs"))?;
+    let ours = Cluster::start(&distribution, guarded("ours"))?;
     let (source, theirs, ours) =
         (clusters.source.bootstrap(), clusters.target.bootstrap(), ours.bootstrap().to_owned());
     let mut at_source = Client::new(&source);
@@ -139,6 +144,15 @@ fn side_by_side() -> TestResult {
     ] {
         counts.insert(topic, programs.produce(&source, topic, &mix)?.acked);
     }
+    let acls = [
+        "User:alice orders LITERAL READ ALLOW",
+        "User:bob orders LITERAL ALL ALLOW",
+        "User:carol orders LITERAL WRITE ALLOW",
+        "User:dave users LITERAL WRITE DENY",
+        "User:erin users LITERAL DESCRIBE ALLOW",
+        "User:frank other LITERAL READ ALLOW",
+    ];
+    programs.acls(&source, &acls, &[])?;
     let groups: BTreeMap<String, i64> =
         [("half", 2500), ("most", 4990)].map(|(group, offset)| (group.to_owned(), offset)).into();
     let committed = programs.commit_in_groups(&source, "read", &groups)?;
@@ -151,7 +165,7 @@ fn side_by_side() -> TestResult {
              offset.storage.replication.factor = 1\nstatus.storage.replication.factor = 1\n\
              offset-syncs.topic.replication.factor = 1\ncheckpoints.topic.replication.factor = 1\n\
              heartbeats.topic.replication.factor = 1\nrefresh.topics.interval.seconds = 2\n\
-             sync.topic.configs.interval.seconds = 2\nrefresh.groups.interval.seconds = 2\n\
+             sync.topic.configs.interval.seconds = 2\nsync.topic.acls.interval.seconds = 2\nrefresh.groups.interval.seconds = 2\n\
              emit.checkpoints.interval.seconds = 1\nsync.group.offsets.enabled = true\n\
              sync.group.offsets.interval.seconds = 1\noffset.lag.max = 0\n"
         )
@@ -191,6 +205,15 @@ fn side_by_side() -> TestResult {
             println!("{topic}: {records} records");
         }
     }
+
+    let their_acls = wait_for("their ACLs", PATIENCE, || {
+        Ok(Some(programs.acls(&theirs, &[], &[])?).filter(|acls| acls.len() >= 4))
+    })?;
+    println!("ACLs: {their_acls:?}");
+    let our_acls = wait_for("our ACLs", PATIENCE, || {
+        Ok(Some(programs.acls(&ours, &[], &[])?).filter(|acls| acls.len() >= 4))
+    })?;
+    assert_eq!(our_acls, their_acls);
 
     // Their own clients; theirs needs some time to have written down where the groups are.
     let names: Vec<&str> = committed.keys().map(String::as_str).collect();

@@ -14,13 +14,13 @@ use verbatim_tests::gaps::Gap;
 use verbatim_tests::java::{Mix, MixMode};
 use verbatim_tests::kills::killed_while;
 use verbatim_tests::likeness::{Likeness, compare_seen};
-use verbatim_tests::oracle::{BatchBuilder, Client, Comparison, Isolation, NewTopic, read_log};
+use verbatim_tests::oracle::{BatchBuilder, Client, Comparison, Isolation, NewTopic};
 use verbatim_tests::replication::{Offsets, Replication, can_preserve_offsets};
 use verbatim_tests::scenario::Dice;
 use verbatim_tests::scene::Scene;
 use verbatim_tests::verbatim::{PATIENCE, Verbatim, executable};
 use verbatim_tests::waiting::wait_until;
-use verbatim_tests::workload::{EAGER_CLEANER, Kind, Stream, compacted, is_clean, now_ms, seed};
+use verbatim_tests::workload::{EAGER_CLEANER, Kind, Stream, is_clean, now_ms, seed};
 use verbatim_tests::{TestResult, kafka};
 use xtask::kafka::Options;
 

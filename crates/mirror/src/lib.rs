@@ -2,6 +2,7 @@
 //!
 //! Each part looks at both clusters, plans (pure, printable), and applies the plan.
 
+mod acls;
 mod beacons;
 mod config;
 mod fleet;
@@ -14,7 +15,8 @@ mod starts;
 mod topics;
 
 pub use config::{
-    Beacons, ClusterSettings, ConfigError, ConfigSync, FlowSettings, GroupSync, Problem, Setup, SyncsLocation,
+    AclSync, Beacons, ClusterSettings, ConfigError, ConfigSync, FlowSettings, GroupSync, Problem, Setup,
+    SyncsLocation,
 };
 pub use fleet::{Fleet, FleetView, FlowReport, FlowState};
 pub use mirror::{Mirror, MirrorConfig, MirrorError};

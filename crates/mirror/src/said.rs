@@ -2,6 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use verbatim_wire::cluster::ClusterError;
+
+/// What tells one trouble from another: of a refusal the code, because brokers put what differs from time to time into their
+/// explanations.
+pub(crate) fn kind(error: &ClusterError) -> String {
+    error.broker_error().map_or_else(|| error.to_string(), |code| code.to_string())
+}
 
 /// What has been said last of each subject.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 //!
 //! `programs` compiles and runs; `mix`, `consume`, `records` and `groups` wrap the programs there are.
 
+mod acls;
 mod consume;
 mod groups;
 mod mirror;

@@ -74,6 +74,8 @@ pub struct FlowSettings {
     pub refresh_topics: Duration,
     /// Topic configs.
     pub configs: ConfigSync,
+    /// Access control lists of topics.
+    pub acls: AclSync,
     /// Consumer groups.
     pub groups: GroupSync,
     /// What MirrorMaker 2 writes beside the data.
@@ -89,6 +91,15 @@ pub struct ConfigSync {
     pub exclude: Vec<String>,
     /// Whether defaults of the source are set on the target; if not, the target's own defaults hold.
     pub use_source_defaults: bool,
+}
+
+/// Whether the target gets the source's access control lists of topics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AclSync {
+    /// How often; `None` for never.
+    pub interval: Option<Duration>,
+    /// Whether what is taken away on the source is taken away on the target.
+    pub removes: bool,
 }
 
 /// Which consumer groups get offsets on the target.
@@ -172,6 +183,7 @@ impl FlowSettings {
                 exclude: owned(&crate::topics::EXCLUDED),
                 use_source_defaults: false,
             },
+            acls: AclSync::default(),
             groups: GroupSync {
                 interval: Some(Duration::from_secs(5)),
                 include: owned(&[".*"]),

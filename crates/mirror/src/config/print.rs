@@ -90,6 +90,8 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
         ("sync_configs", interval(flow.configs.interval)),
         ("configs_exclude", list(&flow.configs.exclude)),
         ("use_source_defaults", flow.configs.use_source_defaults.to_string()),
+        ("sync_acls", interval(flow.acls.interval)),
+        ("remove_acls", flow.acls.removes.to_string()),
         ("groups", list(&flow.groups.include)),
         ("groups_exclude", list(&flow.groups.exclude)),
         ("sync_groups", interval(flow.groups.interval)),

@@ -119,6 +119,8 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.configs.interval, section.text("sync_configs", interval));
     set(&mut flow.configs.exclude, section.list("configs_exclude"));
     set(&mut flow.configs.use_source_defaults, section.text("use_source_defaults", boolean));
+    set(&mut flow.acls.interval, section.text("sync_acls", interval));
+    set(&mut flow.acls.removes, section.text("remove_acls", boolean));
     set(&mut flow.groups.include, section.list("groups"));
     set(&mut flow.groups.exclude, section.list("groups_exclude"));
     set(&mut flow.groups.interval, section.text("sync_groups", interval));

@@ -1,11 +1,13 @@
 //! What a flow does beside the data, each by itself and again and again.
 
+use crate::acls::AclSyncer;
 use crate::beacons::{BeaconTopic, Checkpoints, Heartbeats, OffsetSyncs};
 use crate::config::{FlowSettings, SyncsLocation};
 use crate::groups::GroupSyncer;
 use crate::mirror::{Mirror, MirrorError};
 use crate::said::Said;
 use crate::topics::{ConfigRules, ConfigSyncer, NameFilter, TopicSelection};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +71,30 @@ impl Aside {
         let copied = self.topics.subscribe();
         let mut trouble = Trouble::new(&self.name, "topic configs are not kept up to date");
         self.tasks.spawn(async move {
-            let mut ticks = every(interval);
+            let mut ticks = at_once_and_every(interval);
+            loop {
+                ticks.tick().await;
+                let topics = copied.borrow().clone();
+                trouble.heard(syncer.sync(&topics).await);
+            }
+        });
+    }
+
+    pub(super) fn sync_acls(
+        &mut self,
+        flow: &FlowSettings,
+        (source, target): Clusters<'_>,
+        topics: &TopicSelection,
+    ) {
+        let Some(interval) = flow.acls.interval else { return };
+        let (source, target, topics) = (source.clone(), target.clone(), topics.clone());
+        let removes = flow.acls.removes;
+        let mut syncer =
+            AclSyncer { source, target, topics, removes, last: BTreeSet::new(), said: Said::default() };
+        let copied = self.topics.subscribe();
+        let mut trouble = Trouble::new(&self.name, "ACLs are not carried over");
+        self.tasks.spawn(async move {
+            let mut ticks = at_once_and_every(interval);
             loop {
                 ticks.tick().await;
                 let topics = copied.borrow().clone();
@@ -162,7 +187,14 @@ impl Aside {
 
 /// Ticks that do not pile up. The first comes after one interval.
 fn every(interval: Duration) -> Interval {
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+    let mut ticks = at_once_and_every(interval);
+    ticks.reset();
+    ticks
+}
+
+/// The same with the first at once.
+fn at_once_and_every(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

@@ -113,6 +113,7 @@ impl Member {
         let mirror = Mirror::start(source.clone(), target.clone(), config).await?;
         aside.tell_topics(&mirror);
         aside.sync_configs(flow, (&source, &target), &topics, rules);
+        aside.sync_acls(flow, (&source, &target), &topics);
         aside.carry_groups(flow, (&source, &target), &topics, mirror.flow().view())?;
         aside.sync_offsets(flow, (&source, &target), mirror.flow().view());
         Ok(Started { mirror: Some(mirror), aside })

@@ -1,6 +1,6 @@
 //! The groups of a cluster and what they have committed.
 
-use crate::said::Said;
+use crate::said::{Said, kind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use verbatim_wire::cluster::{Cluster, ClusterError, CommittedOffset, ErrorClass};
@@ -54,7 +54,7 @@ pub(crate) async fn read(
                 }
                 Err(error) if passes(&error) => {}
                 Err(error) => {
-                    if said.is_news(&subject, &error) {
+                    if said.is_news(&subject, kind(&error)) {
                         tracing::warn!("group {id} is not carried over: {side} cluster: {error}");
                     }
                 }

@@ -2,7 +2,7 @@
 
 use super::plan::commits;
 use super::{Group, Groups, Translated, read};
-use crate::said::Said;
+use crate::said::{Said, kind};
 use crate::topics::{NameFilter, TopicSelection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,7 +125,7 @@ impl GroupSyncer {
             match (outcome, refused) {
                 (Err(error), _) => match error.broker_error() {
                     Some(code) if code.class() == ErrorClass::Denied => {
-                        if self.said.is_news(&subject, &error) {
+                        if self.said.is_news(&subject, kind(&error)) {
                             tracing::warn!("group {id} is not carried over: {side} cluster: {error}");
                         }
                     }

@@ -130,6 +130,7 @@ impl Keys {
         self.topics(pair, &mut flow);
         self.naming(pair, &mut flow);
         self.configs(pair, &mut flow);
+        self.acls(pair, &mut flow);
         self.groups(pair, &mut flow);
         self.beacons(pair, &mut flow, beats);
         (is_enabled || beats).then_some(flow)
@@ -214,6 +215,14 @@ impl Keys {
         flow.configs.exclude = excluded.unwrap_or(std::mem::take(&mut flow.configs.exclude));
         let source = self.flow_text(pair, "use.defaults.from");
         flow.configs.use_source_defaults = source.is_some_and(|from| from == "source");
+    }
+
+    fn acls(&mut self, pair: &Flow, flow: &mut FlowSettings) {
+        /// Looking costs one request: ten minutes, as MirrorMaker 2 waits, are not needed.
+        const INTERVAL: Duration = Duration::from_secs(60);
+        let interval = self.flow_seconds(pair, "sync.topic.acls.interval.seconds");
+        let is_on = self.flow_boolean(pair, "sync.topic.acls.enabled", true);
+        flow.acls.interval = is_on.then_some(interval.unwrap_or(INTERVAL));
     }
 
     fn groups(&mut self, pair: &Flow, flow: &mut FlowSettings) {

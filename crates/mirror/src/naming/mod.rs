@@ -93,6 +93,15 @@ impl TopicNaming {
         (!self.map.contains_key(&source)).then_some(source)
     }
 
+    /// What the names of the copies begin with of topics whose names begin with `prefix`, where that can be said.
+    pub(crate) fn target_prefix(&self, prefix: &str) -> Option<String> {
+        match &self.naming {
+            Naming::Prefix { separator } => Some(format!("{}{separator}{prefix}", self.source)),
+            Naming::Identity { .. } => Some(prefix.to_owned()),
+            Naming::Template(template) => template.target_prefix(&self.source, prefix),
+        }
+    }
+
     /// Whether a topic of the source came from the cluster `target`, by its name, directly or through others
     /// (`MirrorSourceConnector.isCycle`). Only names with a prefix tell.
     pub fn is_cycle(&self, topic: &str, target: &str) -> bool {

@@ -70,6 +70,11 @@ impl Template {
         format!("{}{topic}{}", self.before.replace(SOURCE, source), self.after.replace(SOURCE, source))
     }
 
+    pub(super) fn target_prefix(&self, source: &str, prefix: &str) -> Option<String> {
+        // What comes after the topic's name cannot be said of a beginning.
+        self.after.is_empty().then(|| format!("{}{prefix}", self.before.replace(SOURCE, source)))
+    }
+
     pub(super) fn source_of(&self, source: &str, topic: &str) -> Option<String> {
         let rest = topic.strip_prefix(&self.before.replace(SOURCE, source))?;
         let name = rest.strip_suffix(&self.after.replace(SOURCE, source))?;

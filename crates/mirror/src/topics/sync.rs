@@ -1,7 +1,7 @@
 //! Keeps the configs of target topics as those of their sources.
 
 use super::{ConfigRules, TopicSelection};
-use crate::said::Said;
+use crate::said::{Said, kind};
 use std::sync::Arc;
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, TopicConfigs};
 
@@ -60,7 +60,7 @@ impl ConfigSyncer {
             // Deleted meanwhile; whoever copies it says so.
             Err(error) if error.broker_error() == Some(BrokerError::UNKNOWN_TOPIC_OR_PARTITION) => None,
             Err(error) => {
-                if self.said.is_news(&subject, &error) {
+                if self.said.is_news(&subject, kind(&error)) {
                     tracing::warn!(
                         "configs of topic {topic} are not kept up to date: {side} cluster: {error}"
                     );
@@ -91,7 +91,7 @@ impl ConfigSyncer {
                 Ok(true)
             }
             Err(error @ ClusterError::Refused { .. }) => {
-                if self.said.is_news(&subject, &error) {
+                if self.said.is_news(&subject, kind(&error)) {
                     tracing::warn!(
                         "configs of topic {topic} are not kept up to date: target cluster: {error}"
                     );

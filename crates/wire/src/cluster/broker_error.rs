@@ -83,6 +83,7 @@ const TABLE: &[(i16, &str, ErrorClass)] = &[
     (51, "CONCURRENT_TRANSACTIONS", Retry),
     (52, "TRANSACTION_COORDINATOR_FENCED", Fenced),
     (53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", Denied),
+    (54, "SECURITY_DISABLED", Fatal),
     (55, "OPERATION_NOT_ATTEMPTED", Retry),
     (56, "KAFKA_STORAGE_ERROR", Refresh),
     (58, "SASL_AUTHENTICATION_FAILED", Denied),

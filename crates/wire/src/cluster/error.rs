@@ -98,6 +98,10 @@ fn hint(request: &str, code: BrokerError) -> &'static str {
         "describe configs of broker" => "; grant DESCRIBE_CONFIGS on the cluster to verbatim's principal",
         "alter configs of topic" => "; grant ALTER_CONFIGS on the topic to verbatim's principal",
         "create partitions of topic" => "; grant ALTER on the topic to verbatim's principal",
+        "describe the ACLs of" => "; grant DESCRIBE on the cluster to verbatim's principal",
+        "create an ACL of topic" | "delete an ACL of topic" => {
+            "; grant ALTER on the cluster to verbatim's principal"
+        }
         "delete topic" => "; grant DELETE on the topic to verbatim's principal",
         "find the coordinator of group" | "commit offsets of group" => {
             "; grant READ on the group to verbatim's principal"

@@ -1,5 +1,6 @@
 //! A cluster: its brokers, who leads what, and the connections to them.
 
+mod acls;
 mod address;
 mod backoff;
 mod broker_error;
@@ -21,6 +22,7 @@ mod tails;
 mod topics;
 mod transactions;
 
+pub use acls::{AclOperation, AclPattern, AclPermission, TopicAcl};
 pub use address::{Bootstrap, BootstrapError};
 pub use backoff::{Backoff, persist};
 pub use broker_error::{BrokerError, ErrorClass};
