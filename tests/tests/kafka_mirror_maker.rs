@@ -172,7 +172,7 @@ fn side_by_side() -> TestResult {
     };
     let our_config = written(&folder, "ours", &config(&ours))?;
     let their_config = written(&folder, "theirs", &config(&theirs))?;
-    let verbatim = run(&our_config)?;
+    let mut verbatim = run(&our_config)?;
     let maker = programs.start_mirror_maker(&their_config)?;
     let (mut at_ours, mut at_theirs) = (Client::new(&ours), Client::new(&theirs));
     for (topic, counts) in &counts {
@@ -210,6 +210,7 @@ fn side_by_side() -> TestResult {
         Ok(Some(programs.acls(&theirs, &[], &[])?).filter(|acls| acls.len() >= 4))
     })?;
     println!("ACLs: {their_acls:?}");
+    verbatim.logs("ACLs created on the target")?;
     let our_acls = wait_for("our ACLs", PATIENCE, || {
         Ok(Some(programs.acls(&ours, &[], &[])?).filter(|acls| acls.len() >= 4))
     })?;

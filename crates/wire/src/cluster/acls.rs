@@ -92,7 +92,10 @@ impl Cluster {
     pub async fn topic_acls(&self) -> Result<Vec<TopicAcl>, ClusterError> {
         let request = DescribeAclsRequest::default()
             .with_resource_type_filter(TOPIC)
+            .with_resource_name_filter(None)
             .with_pattern_type_filter(ANY)
+            .with_principal_filter(None)
+            .with_host_filter(None)
             .with_operation(ANY)
             .with_permission_type(ANY);
         let answer = self.call_any(&request).await?;
