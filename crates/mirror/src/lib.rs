@@ -12,16 +12,18 @@ mod mm2;
 mod naming;
 mod said;
 mod starts;
+mod takeover;
 mod topics;
 
 pub use config::{
     AclSync, Beacons, ClusterSettings, ConfigError, ConfigSync, FlowSettings, GroupSync, Problem, Setup,
     SyncsLocation,
 };
-pub use fleet::{Fleet, FleetView, FlowReport, FlowState};
+pub use fleet::{Fleet, FleetView, FlowReport, FlowState, look_for_takeover};
 pub use mirror::{Mirror, MirrorConfig, MirrorError};
 pub use naming::{HEARTBEATS, Naming, Template, TemplateError, TopicNaming};
 pub use starts::{StartError, StartOf};
+pub use takeover::{TakenPartition, Takeover, TakeoverError};
 pub use topics::{
     ConfigRules, FilterError, Growth, NameFilter, TopicFilter, TopicPlan, TopicProblem, TopicSelection,
 };

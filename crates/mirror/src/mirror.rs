@@ -2,6 +2,7 @@
 
 use crate::said::Said;
 use crate::starts::{StartError, StartOf};
+use crate::takeover::{Takeover, TakeoverError};
 use crate::topics::{
     ConfigRules, EXCLUDED, FilterError, Looking, Making, TopicFilter, TopicProblem, TopicSelection,
     create_all, look, make, plan,
@@ -10,7 +11,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use verbatim_pipeline::{
-    Flow, FlowConfig, FlowError, FlowHandle, NewTopic, OnSourceAccident, Status, TopicPair, TopicPositions,
+    Flow, FlowConfig, FlowError, FlowHandle, NewTopic, OnSourceAccident, Start, Status, TopicPair,
+    TopicPositions,
 };
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError};
 
@@ -27,6 +29,8 @@ pub struct MirrorConfig {
     pub flow: FlowConfig,
     /// Where topics start that nothing is copied of yet, the first that fits; else as the flow says.
     pub starts: Vec<StartOf>,
+    /// What is gone on from that MirrorMaker 2 left; comes before `starts`.
+    pub takeover: Takeover,
     /// How often the source is asked for new topics and partitions. Default 2 s.
     pub discovery_interval: Duration,
     /// Whether to start while no topic matches, and wait for one. Default yes.
@@ -47,6 +51,7 @@ impl MirrorConfig {
             configs: ConfigRules::new(&EXCLUDED, false)?,
             flow: FlowConfig::default(),
             starts: Vec::new(),
+            takeover: Takeover::default(),
             discovery_interval: Duration::from_secs(2),
             may_wait_for_topics: true,
             is_lenient: false,
@@ -83,6 +88,9 @@ pub enum MirrorError {
     /// A start that cannot be read.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Nothing could be taken over.
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     /// The flow failed.
     #[error(transparent)]
     Flow(#[from] FlowError),
@@ -136,7 +144,7 @@ impl Mirror {
         let (seen, target_brokers) = look(looking, &mut said).await?;
         let counts = counted(&seen);
         let mut plan = plan(seen, &targets, making(&config, target_brokers));
-        set_starts(&mut plan.pairs, &config.starts);
+        set_starts(&mut plan.pairs, &config);
         if !plan.problems.is_empty() {
             return Err(MirrorError::Topics(plan.problems));
         }
@@ -179,7 +187,7 @@ impl Mirror {
         }
         let counts = counted(&seen);
         let mut plan = plan(seen, &self.targets, making(&self.config, target_brokers));
-        set_starts(&mut plan.pairs, &self.config.starts);
+        set_starts(&mut plan.pairs, &self.config);
         for problem in &plan.problems {
             if self.said.is_news(&format!("plan {}", problem.topic()), problem) {
                 tracing::error!("not copied: {problem}");
@@ -329,9 +337,14 @@ fn making(config: &MirrorConfig, target_brokers: usize) -> Making<'_> {
     Making { target_brokers, replication_factor: config.replication_factor, configs: &config.configs }
 }
 
-fn set_starts(pairs: &mut [TopicPair], starts: &[StartOf]) {
+fn set_starts(pairs: &mut [TopicPair], config: &MirrorConfig) {
     for pair in pairs {
-        let fits = starts.iter().find(|start| start.topics.matches(&pair.source));
+        let taken = config.takeover.starts(&pair.source);
+        if !taken.is_empty() {
+            pair.start = Some(Start::Offsets(taken));
+            continue;
+        }
+        let fits = config.starts.iter().find(|start| start.topics.matches(&pair.source));
         pair.start = fits.map(|found| found.start.clone());
     }
 }

@@ -49,6 +49,9 @@ pub(crate) struct RunArguments {
     /// Flows of CONFIG to run, comma-separated [default: all that are enabled]
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "config")]
     pub(crate) flows: Vec<String>,
+    /// Go on where MirrorMaker 2 stopped: prints what it left behind, then begins there
+    #[arg(long, requires = "config")]
+    pub(crate) takeover: bool,
     /// Source cluster: [tls://]HOST:PORT[,HOST:PORT...]
     #[arg(long, value_name = "BROKERS", required_unless_present = "config")]
     pub(crate) from: Option<String>,

@@ -1,11 +1,13 @@
 //! `verbatim run CONFIG`: all flows of a file.
 
+use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use verbatim_mirror::{Fleet, FleetView, Setup};
+use verbatim_mirror::{Fleet, FleetView, Setup, look_for_takeover};
 use verbatim_pipeline::Status;
 
 /// Reads a configuration; what has no effect in it is logged.
@@ -24,7 +26,9 @@ pub(crate) fn convert(path: &Path) -> Result<(), Failure> {
 }
 
 /// Runs the flows of `path`, or those of `only`.
-pub(crate) async fn run(path: &Path, only: &[String], until_caught_up: bool) -> Result<(), Failure> {
+pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Failure> {
+    let RunArguments { flows: only, until_caught_up, takeover, .. } = arguments;
+    let until_caught_up = *until_caught_up;
     let started = Instant::now();
     let mut setup = read(path)?;
     let known: Vec<String> = setup.flows.iter().map(|flow| flow.name.clone()).collect();
@@ -37,7 +41,15 @@ pub(crate) async fn run(path: &Path, only: &[String], until_caught_up: bool) -> 
     if until_caught_up {
         setup.flows.retain(|flow| flow.is_enabled);
     }
-    let fleet = Fleet::start(&setup);
+    let mut takeovers = BTreeMap::new();
+    if *takeover {
+        for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
+            let found = look_for_takeover(&setup, &flow.name).await?;
+            print!("flow {}:\n{found}", flow.name);
+            takeovers.insert(flow.name.clone(), found);
+        }
+    }
+    let fleet = Fleet::start_from(&setup, &takeovers);
     let view = fleet.view();
     let mut progress = Progress::start(started);
     let caught_up =

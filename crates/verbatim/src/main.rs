@@ -40,7 +40,7 @@ fn start(command: Command) -> Result<(), Failure> {
     let outcome = runtime.block_on(async {
         match command {
             Command::Run(arguments) => match &arguments.config {
-                Some(config) => fleet::run(config, &arguments.flows, arguments.until_caught_up).await,
+                Some(config) => fleet::run(config, &arguments).await,
                 None => run::run(arguments).await,
             },
             Command::Convert(convert) => fleet::convert(&convert.config),

@@ -28,6 +28,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         memory,
         config: _,
         flows: _,
+        takeover: _,
     } = arguments;
     // Demanded where there is no configuration file.
     let (from, to, topics) = (from.unwrap_or_default(), to.unwrap_or_default(), topics.unwrap_or_default());

@@ -5,6 +5,7 @@ use crate::config::{ClusterSettings, FlowSettings};
 use crate::mirror::{Mirror, MirrorConfig, MirrorError};
 use crate::said::Said;
 use crate::starts::StartOf;
+use crate::takeover::Takeover;
 use crate::topics::{ConfigRules, TopicFilter, TopicSelection};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ pub(super) struct Member {
     pub(super) target: ClusterSettings,
     pub(super) state: watch::Sender<FlowState>,
     pub(super) stop: watch::Receiver<bool>,
+    pub(super) takeover: Takeover,
 }
 
 impl Member {
@@ -108,7 +110,7 @@ impl Member {
             return Ok(Started { mirror: None, aside });
         }
         let source = connect(&self.source).await.map_err(MirrorError::Source)?;
-        let config = mirror_config(flow)?;
+        let config = MirrorConfig { takeover: self.takeover.clone(), ..mirror_config(flow)? };
         let (topics, rules) = (config.topics.clone(), config.configs.clone());
         let mirror = Mirror::start(source.clone(), target.clone(), config).await?;
         aside.tell_topics(&mirror);
@@ -136,7 +138,7 @@ async fn watch(mirror: &mut Mirror, aside: &Aside) -> MirrorError {
     }
 }
 
-async fn connect(settings: &ClusterSettings) -> Result<Cluster, ClusterError> {
+pub(super) async fn connect(settings: &ClusterSettings) -> Result<Cluster, ClusterError> {
     let mut config = ClusterConfig::new(&settings.bootstrap).map_err(|error| {
         // Checked when the setup was read.
         ClusterError::Missing { request: "read", subject: error.to_string() }
@@ -168,6 +170,7 @@ pub(super) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
             ..FlowConfig::default()
         },
         starts: starts?,
+        takeover: Takeover::default(),
         discovery_interval: flow.refresh_topics,
         may_wait_for_topics: true,
         is_lenient: true,

@@ -6,10 +6,30 @@ mod member;
 pub use member::FlowState;
 
 use crate::config::Setup;
-use member::Member;
+use crate::mirror::MirrorError;
+use crate::takeover::{Takeover, TakeoverError, take_over};
+use member::{Member, connect, mirror_config};
+use std::collections::BTreeMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use verbatim_pipeline::Status;
+
+/// What MirrorMaker 2 left behind of a flow of `setup`; writes nothing.
+///
+/// # Errors
+/// When a cluster fails us, MirrorMaker 2 still runs, or there is nothing of it.
+pub async fn look_for_takeover(setup: &Setup, flow: &str) -> Result<Takeover, MirrorError> {
+    let found = setup.flows.iter().find(|found| found.name == flow && found.is_enabled);
+    let Some(flow) = found else { return Ok(Takeover::default()) };
+    let (Some(source), Some(target)) = (setup.clusters.get(&flow.source), setup.clusters.get(&flow.target))
+    else {
+        return Ok(Takeover::default());
+    };
+    let source = connect(source).await.map_err(TakeoverError::Source)?;
+    let target = connect(target).await.map_err(TakeoverError::Target)?;
+    let topics = mirror_config(flow)?.topics;
+    Ok(take_over(flow, &source, &target, &topics).await?)
+}
 
 /// The flows of a setup, running.
 #[derive(Debug)]
@@ -45,6 +65,11 @@ pub struct FlowReport {
 impl Fleet {
     /// Starts every flow of `setup`. A flow whose clusters cannot be reached goes on trying.
     pub fn start(setup: &Setup) -> Self {
+        Self::start_from(setup, &BTreeMap::new())
+    }
+
+    /// The same, going on where MirrorMaker 2 stopped: by the names of the flows.
+    pub fn start_from(setup: &Setup, takeovers: &BTreeMap<String, Takeover>) -> Self {
         let (stop, stopping) = watch::channel(false);
         let (mut ships, mut tasks) = (Vec::new(), Vec::new());
         for flow in &setup.flows {
@@ -54,7 +79,9 @@ impl Fleet {
             };
             let (tell, state) = watch::channel(FlowState::Starting);
             let name = flow.name.clone();
-            let member = Member { flow: flow.clone(), source, target, state: tell, stop: stopping.clone() };
+            let takeover = takeovers.get(&name).cloned().unwrap_or_default();
+            let (flow, stop) = (flow.clone(), stopping.clone());
+            let member = Member { flow, source, target, state: tell, stop, takeover };
             tasks.push(tokio::spawn(member.run()));
             ships.push(Ship { name, state });
         }

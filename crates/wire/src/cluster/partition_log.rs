@@ -1,6 +1,6 @@
 //! The one partition of a topic that keeps small facts: read from the start, appended to.
 
-use super::{Appended, BrokerError, Cluster, ClusterError, persist};
+use super::{Appended, BrokerError, Cluster, ClusterError, OffsetAt, persist};
 use crate::fetch::TopicIdentity;
 use crate::records::Batch;
 use crate::records::builder::{BatchBuilder, BatchOptions, BuildError};
@@ -23,7 +23,7 @@ pub struct PartitionLog {
     pub partition: i32,
 }
 
-/// A record without its headers.
+/// A record by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlainRecord {
     /// Offset in the log.
@@ -34,6 +34,8 @@ pub struct PlainRecord {
     pub key: Option<Bytes>,
     /// Value; none is a tombstone.
     pub value: Option<Bytes>,
+    /// Headers, in order, with duplicates.
+    pub headers: Headers,
 }
 
 /// A batch that cannot be read as records.
@@ -84,16 +86,44 @@ impl PartitionLog {
     /// When that did not work within some twenty seconds.
     pub async fn read(&self, from: i64) -> Result<Vec<Batch>, ClusterError> {
         persist(async || {
-            let (topic, leader) = self.located().await?;
             let mut batches = Vec::new();
             let collect = |batch| {
                 batches.push(batch);
                 true
             };
-            self.cluster.read_log(leader, &topic, self.partition, from, collect).await?;
+            self.for_each(from, collect).await?;
             Ok(batches)
         })
         .await
+    }
+
+    /// Hands every batch from offset `from`, which the log must hold, to `each`, up to the log's end as of now or until that
+    /// returns `false`; the first may begin below it.
+    ///
+    /// # Errors
+    /// When the leader does not answer, or refuses.
+    pub async fn for_each(&self, from: i64, each: impl FnMut(Batch) -> bool) -> Result<(), ClusterError> {
+        let (topic, leader) = self.located().await?;
+        self.cluster.read_log(leader, &topic, self.partition, from, each).await
+    }
+
+    /// The offset of the first record and the one after the last.
+    ///
+    /// # Errors
+    /// When the leader does not answer, or refuses.
+    pub async fn bounds(&self) -> Result<(i64, i64), ClusterError> {
+        let (_, leader) = self.located().await?;
+        let asked = [(self.topic.clone(), self.partition)];
+        let mut bounds = [0, 0];
+        for (bound, at) in bounds.iter_mut().zip([OffsetAt::Earliest, OffsetAt::Latest]) {
+            let found = self.cluster.list_offsets(leader, &asked, at).await?.into_iter().next();
+            let subject = || format!("{}-{}", self.topic, self.partition);
+            let found =
+                found.ok_or_else(|| ClusterError::Missing { request: "list offsets", subject: subject() })?;
+            found.error.check("list offsets of", subject(), None)?;
+            *bound = found.offset;
+        }
+        Ok((bounds[0], bounds[1]))
     }
 }
 
@@ -132,6 +162,7 @@ pub fn plain_records(batch: &Batch) -> Result<Vec<PlainRecord>, UnreadableBatch>
             timestamp: record.timestamp(header.base_timestamp),
             key: record.key,
             value: record.value,
+            headers: record.headers,
         })
     });
     records.collect()
