@@ -81,6 +81,14 @@ fn build() -> io::Result<PathBuf> {
     }
 }
 
+/// CPU time that a process has used, by its id or as `self`.
+pub fn cpu_time(process: &str) -> io::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap_or(0));
+    Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
+}
+
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub struct Ended {
@@ -199,6 +207,11 @@ impl Verbatim {
             status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
         };
         Some((field("VmRSS:")?, field("VmHWM:")?))
+    }
+
+    /// CPU time used so far.
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        cpu_time(&self.child.id().to_string())
     }
 
     /// Waits for its end.

@@ -6,17 +6,14 @@ use std::time::{Duration, Instant};
 use verbatim_mirror::{Mirror, MirrorConfig};
 use verbatim_pipeline::{Cluster, ClusterConfig};
 use verbatim_tests::oracle::{BatchBuilder, Client, Isolation, NewTopic};
+use verbatim_tests::verbatim::cpu_time;
 use verbatim_tests::{TestResult, kafka};
 
 const PARTITIONS: i32 = 1000;
 
 /// CPU time of this process in milliseconds: of the flow, as nothing else runs here meanwhile.
 fn cpu_ms() -> TestResult<u64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks: Vec<u64> =
-        fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-    Ok(ticks.iter().sum::<u64>() * 10)
+    Ok(u64::try_from(cpu_time("self")?.as_millis())?)
 }
 
 #[test]

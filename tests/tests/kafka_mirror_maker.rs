@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use verbatim_tests::java::{Mix, MixMode, Programs};
@@ -28,7 +28,7 @@ fn written(folder: &TemporaryDirectory, name: &str, text: &str) -> TestResult<Pa
     Ok(path)
 }
 
-fn run(config: &PathBuf) -> TestResult<Verbatim> {
+fn run(config: &Path) -> TestResult<Verbatim> {
     Ok(Verbatim::start(&["run", &config.display().to_string()])?)
 }
 
@@ -120,8 +120,7 @@ fn side_by_side() -> TestResult {
     };
     let clusters = kafka::start_two(&distribution, guarded("source"), guarded("theirs"))?;
     let ours = Cluster::start(&distribution, guarded("ours"))?;
-    let (source, theirs, ours) =
-        (clusters.source.bootstrap(), clusters.target.bootstrap(), ours.bootstrap().to_owned());
+    let (source, theirs, ours) = (clusters.source.bootstrap(), clusters.target.bootstrap(), ours.bootstrap());
     let mut at_source = Client::new(&source);
 
     // Topics of every kind, and groups that have read a part of one.

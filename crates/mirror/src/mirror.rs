@@ -82,6 +82,12 @@ pub enum MirrorError {
     /// Topics that could not be created, or not grown.
     #[error("target cluster: {}", created(.0))]
     Create(Vec<ClusterError>),
+    /// A flow names a cluster that the setup does not.
+    #[error("{name} is not one of the clusters")]
+    UnknownCluster {
+        /// The name.
+        name: String,
+    },
     /// A pattern that cannot be read.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -127,7 +133,7 @@ impl Mirror {
     /// # Errors
     /// When a cluster fails us, a matching topic cannot be copied, none matches and that was not asked for, or a
     /// topic cannot be created. In the first three cases nothing has been created. With `is_lenient` only when a cluster fails
-    /// us.
+    /// us: topics are then left to [`discover`](Self::discover).
     pub async fn start(source: Cluster, target: Cluster, config: MirrorConfig) -> Result<Self, MirrorError> {
         if source.id() == target.id() && !source.id().is_empty() {
             return Err(FlowError::SameCluster { id: source.id().to_owned() }.into());
@@ -136,9 +142,7 @@ impl Mirror {
         let (known, targets, mut said) = (HashMap::new(), HashMap::new(), Said::default());
         if config.is_lenient {
             let flow = flow.start().await?;
-            let mut mirror = Self { config, source, target, flow, known, targets, said };
-            mirror.discover().await?;
-            return Ok(mirror);
+            return Ok(Self { config, source, target, flow, known, targets, said });
         }
         let looking = Looking { source: &source, target: &target, topics: &config.topics, known: &known };
         let (seen, target_brokers) = look(looking, &mut said).await?;

@@ -1,7 +1,7 @@
 //! Watching a flow from beside it.
 
 use crate::error::{FlowError, PartitionName};
-use crate::positions::{OffsetMap, OffsetsHeld};
+use crate::positions::{OffsetMap, OffsetsHeld, StoredPartition, Summary};
 use crate::status::Status;
 use crate::task::events::Command;
 use tokio::sync::{mpsc, oneshot};
@@ -74,6 +74,14 @@ impl FlowView {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| FlowError::Ended)?;
         answer.await.map_err(|_| FlowError::Ended)
+    }
+}
+
+impl StoredPartition {
+    /// Where a consumer goes on, on the other side, as far as was stored.
+    pub fn place(&self, position: ConsumerPosition) -> Place {
+        let Summary { offsets, position: stored, .. } = self.summary;
+        place(position, offsets, stored.target_offset, &self.map)
     }
 }
 

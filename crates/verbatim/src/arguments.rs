@@ -20,8 +20,15 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Copy topics from one cluster to another, or run all flows of a configuration file
     Run(RunArguments),
+    /// Print what the flows of a configuration file would change on their targets; changes nothing
+    Plan(ConfigArguments),
+    /// Print where consumer groups stand on both sides, and how exactly that is known
+    Groups(ConfigArguments),
+    /// Make a topic in several clusters: in all of them or in none
+    #[command(subcommand)]
+    Topic(TopicCommand),
     /// Print a configuration file, MirrorMaker 2's too, as TOML
-    Convert(ConvertArguments),
+    Convert(ConfigArguments),
     /// Two clusters in memory, one copy between them, verified at the end; needs no Kafka
     Demo(DemoArguments),
 }
@@ -43,7 +50,7 @@ examples:
     "from_ca_file", "to_ca_file", "memory",
 ]).multiple(true))]
 pub(crate) struct RunArguments {
-    /// Configuration file: TOML with [clusters.NAME] and [[flows]], or MirrorMaker 2's (*.properties)
+    /// Configuration file: TOML with clusters and flows, or MirrorMaker 2's (*.properties)
     #[arg(value_name = "CONFIG", conflicts_with = "single")]
     pub(crate) config: Option<PathBuf>,
     /// Flows of CONFIG to run, comma-separated [default: all that are enabled]
@@ -97,10 +104,41 @@ pub(crate) struct RunArguments {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ConvertArguments {
+pub(crate) struct ConfigArguments {
     /// Configuration file: MirrorMaker 2's (*.properties), or TOML
     #[arg(value_name = "CONFIG")]
     pub(crate) config: PathBuf,
+    /// Flows of CONFIG that are meant, comma-separated [default: all that are enabled]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) flows: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicCommand {
+    /// Create a topic of the same name in all clusters named
+    Create(TopicArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicArguments {
+    /// Name of the topic
+    #[arg(value_name = "TOPIC")]
+    pub(crate) name: String,
+    /// A cluster to create it in: [tls://]HOST:PORT[,HOST:PORT...]; give it once for each
+    #[arg(long = "at", value_name = "BROKERS", required = true)]
+    pub(crate) at: Vec<String>,
+    /// Number of partitions
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=100_000))]
+    pub(crate) partitions: i32,
+    /// Replicas [default: each cluster's own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
+    pub(crate) replication_factor: Option<i16>,
+    /// Configs of the topic
+    #[arg(long = "config", value_name = "NAME=VALUE")]
+    pub(crate) configs: Vec<String>,
+    /// PEM file of authorities to trust for tls:// clusters; default: the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -29,6 +29,10 @@ pub(crate) enum Failure {
     NoSuchFlow { name: String, known: String },
     #[error("{0}")]
     Flows(String),
+    #[error("--config {0}: write NAME=VALUE")]
+    TopicConfig(String),
+    #[error("{address}: topic {topic}: {problem}; {elsewhere}")]
+    Topic { address: String, topic: String, problem: String, elsewhere: String },
     #[error(transparent)]
     Mirror(#[from] MirrorError),
     #[error(transparent)]
@@ -47,7 +51,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Address { .. } | Self::Topics(_) | Self::Name(_) | Self::Start(_) => USAGE,
-            Self::Config(_) | Self::NoSuchFlow { .. } => USAGE,
+            Self::Config(_) | Self::NoSuchFlow { .. } | Self::TopicConfig(_) => USAGE,
             Self::Connect { source: ClusterError::Tls(_), .. } => USAGE,
             Self::Mirror(MirrorError::Flow(FlowError::SameCluster { .. })) => USAGE,
             Self::Interrupted => 130,

@@ -1,13 +1,13 @@
 //! `verbatim run CONFIG`: all flows of a file.
 
-use crate::arguments::RunArguments;
+use crate::arguments::{ConfigArguments, RunArguments};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use verbatim_mirror::{Fleet, FleetView, Setup, look_for_takeover};
+use verbatim_mirror::{Fleet, FleetView, Setup, look_for_takeover, plan_flow, report_groups};
 use verbatim_pipeline::Status;
 
 /// Reads a configuration; what has no effect in it is logged.
@@ -19,17 +19,8 @@ pub(crate) fn read(path: &Path) -> Result<Setup, Failure> {
     Ok(setup)
 }
 
-/// Prints a configuration as TOML.
-pub(crate) fn convert(path: &Path) -> Result<(), Failure> {
-    print!("{}", read(path)?);
-    Ok(())
-}
-
-/// Runs the flows of `path`, or those of `only`.
-pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Failure> {
-    let RunArguments { flows: only, until_caught_up, takeover, .. } = arguments;
-    let until_caught_up = *until_caught_up;
-    let started = Instant::now();
+/// The flows that are meant; all, unless some are named.
+fn chosen(path: &Path, only: &[String]) -> Result<Setup, Failure> {
     let mut setup = read(path)?;
     let known: Vec<String> = setup.flows.iter().map(|flow| flow.name.clone()).collect();
     if let Some(unknown) = only.iter().find(|name| !known.contains(name)) {
@@ -38,6 +29,39 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     if !only.is_empty() {
         setup.flows.retain(|flow| only.contains(&flow.name));
     }
+    Ok(setup)
+}
+
+/// Prints a configuration as TOML.
+pub(crate) fn convert(arguments: &ConfigArguments) -> Result<(), Failure> {
+    print!("{}", chosen(&arguments.config, &arguments.flows)?);
+    Ok(())
+}
+
+/// Prints what the flows would change.
+pub(crate) async fn plan(arguments: &ConfigArguments) -> Result<(), Failure> {
+    let setup = chosen(&arguments.config, &arguments.flows)?;
+    for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
+        print!("{}", plan_flow(&setup, flow).await?);
+    }
+    Ok(())
+}
+
+/// Prints where the groups of the flows stand.
+pub(crate) async fn groups(arguments: &ConfigArguments) -> Result<(), Failure> {
+    let setup = chosen(&arguments.config, &arguments.flows)?;
+    for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
+        print!("{}", report_groups(&setup, flow).await?);
+    }
+    Ok(())
+}
+
+/// Runs the flows of `path`, or those of `only`.
+pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Failure> {
+    let RunArguments { flows: only, until_caught_up, takeover, .. } = arguments;
+    let until_caught_up = *until_caught_up;
+    let started = Instant::now();
+    let mut setup = chosen(path, only)?;
     if until_caught_up {
         setup.flows.retain(|flow| flow.is_enabled);
     }

@@ -8,9 +8,10 @@ mod logging;
 mod progress;
 mod run;
 mod signals;
+mod topic;
 mod units;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, TopicCommand};
 use clap::Parser;
 use failure::Failure;
 use std::process::ExitCode;
@@ -43,7 +44,10 @@ fn start(command: Command) -> Result<(), Failure> {
                 Some(config) => fleet::run(config, &arguments).await,
                 None => run::run(arguments).await,
             },
-            Command::Convert(convert) => fleet::convert(&convert.config),
+            Command::Plan(arguments) => fleet::plan(&arguments).await,
+            Command::Groups(arguments) => fleet::groups(&arguments).await,
+            Command::Topic(TopicCommand::Create(arguments)) => topic::create(arguments).await,
+            Command::Convert(arguments) => fleet::convert(&arguments),
             Command::Demo(demo) => demo::demo(demo).await,
         }
     });

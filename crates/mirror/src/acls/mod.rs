@@ -8,22 +8,19 @@ pub(crate) use syncer::AclSyncer;
 
 use crate::topics::TopicSelection;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use verbatim_wire::cluster::{AclOperation, AclPattern, AclPermission, TopicAcl};
 
 /// The ACLs of the target that follow from those of the source.
-pub(crate) fn carried<'a>(
+pub(crate) fn carried(
     source: &[TopicAcl],
     topics: &TopicSelection,
-    copied: impl Iterator<Item = &'a str> + Clone,
+    copied: &[Arc<str>],
 ) -> BTreeSet<TopicAcl> {
-    source.iter().filter_map(|acl| carry(acl, topics, copied.clone())).collect()
+    source.iter().filter_map(|acl| carry(acl, topics, copied)).collect()
 }
 
-fn carry<'a>(
-    acl: &TopicAcl,
-    topics: &TopicSelection,
-    mut copied: impl Iterator<Item = &'a str>,
-) -> Option<TopicAcl> {
+fn carry(acl: &TopicAcl, topics: &TopicSelection, copied: &[Arc<str>]) -> Option<TopicAcl> {
     let is_allowed = acl.permission == AclPermission::Allow;
     if is_allowed && acl.operation == AclOperation::WRITE {
         return None;
@@ -31,7 +28,7 @@ fn carry<'a>(
     let (topic, pattern) = match acl.pattern {
         // All topics; on the target, all copies.
         AclPattern::Literal if acl.topic == "*" => {
-            copied.next()?;
+            copied.first()?;
             match topics.naming.target_prefix("")? {
                 prefix if prefix.is_empty() => ("*".to_owned(), AclPattern::Literal),
                 prefix => (prefix, AclPattern::Prefixed),
@@ -39,7 +36,7 @@ fn carry<'a>(
         }
         AclPattern::Literal => (topics.target_of(&acl.topic)?.to_string(), AclPattern::Literal),
         AclPattern::Prefixed => {
-            copied.find(|topic| topic.starts_with(&acl.topic))?;
+            copied.iter().find(|topic| topic.starts_with(&acl.topic))?;
             (topics.naming.target_prefix(&acl.topic)?, AclPattern::Prefixed)
         }
     };
@@ -67,7 +64,7 @@ mod tests {
         let naming = TopicNaming { source: "A".to_owned(), naming, map: BTreeMap::new() };
         let filter = TopicFilter::new("orders.*").unwrap();
         let topics = TopicSelection { filter, naming, target: "B".to_owned(), copies_heartbeats: true };
-        carry(acl, &topics, ["orders", "orders.eu"].into_iter())
+        carry(acl, &topics, &["orders".into(), "orders.eu".into()])
     }
 
     #[test]

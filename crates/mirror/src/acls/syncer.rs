@@ -37,7 +37,7 @@ impl AclSyncer {
             return Ok((0, 0));
         };
         let there: BTreeSet<TopicAcl> = target.into_iter().collect();
-        let wanted = carried(&source, &self.topics, topics.iter().map(|topic| &**topic));
+        let wanted = carried(&source, &self.topics, topics);
         let create: Vec<TopicAcl> = wanted.difference(&there).cloned().collect();
         let gone = self.last.difference(&wanted).filter(|acl| self.removes && there.contains(acl));
         let gone: Vec<TopicAcl> = gone.cloned().collect();

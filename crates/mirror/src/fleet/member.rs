@@ -20,6 +20,8 @@ pub enum FlowState {
     Starting,
     /// It failed and will be started again; why.
     Waiting(String),
+    /// It copies, and has not seen all topics yet.
+    Discovering(FlowView),
     /// It copies.
     Running(FlowView),
     /// It only sends heartbeats.
@@ -82,16 +84,9 @@ impl Member {
             aside.end();
             return Ok(());
         };
-        self.state.send_replace(FlowState::Running(mirror.flow().view()));
-        tracing::info!(
-            "flow {}: copying {} topics from {} to {}",
-            self.flow.name,
-            mirror.topics(),
-            self.flow.source,
-            self.flow.target
-        );
+        self.state.send_replace(FlowState::Discovering(mirror.flow().view()));
         let outcome = tokio::select! {
-            error = watch(&mut mirror, &aside) => Err(error),
+            error = self.watch(&mut mirror, &aside) => Err(error),
             _ = &mut over => Ok(()),
         };
         aside.end();
@@ -99,6 +94,24 @@ impl Member {
         outcome?;
         ended?;
         Ok(())
+    }
+
+    /// Takes up the topics there are and what is new, until the flow fails.
+    async fn watch(&self, mirror: &mut Mirror, aside: &Aside) -> MirrorError {
+        if let Err(error) = mirror.discover().await {
+            return error;
+        }
+        let FlowSettings { name, source, target, .. } = &self.flow;
+        tracing::info!("flow {name}: copying {} topics from {source} to {target}", mirror.topics());
+        aside.tell_topics(mirror);
+        self.state.send_replace(FlowState::Running(mirror.flow().view()));
+        loop {
+            match mirror.watch_once().await {
+                Ok(pairs) if pairs.is_empty() => {}
+                Ok(_) => aside.tell_topics(mirror),
+                Err(error) => return error.into(),
+            }
+        }
     }
 
     async fn start(&self) -> Result<Started, MirrorError> {
@@ -113,7 +126,6 @@ impl Member {
         let config = MirrorConfig { takeover: self.takeover.clone(), ..mirror_config(flow)? };
         let (topics, rules) = (config.topics.clone(), config.configs.clone());
         let mirror = Mirror::start(source.clone(), target.clone(), config).await?;
-        aside.tell_topics(&mirror);
         aside.sync_configs(flow, (&source, &target), &topics, rules);
         aside.sync_acls(flow, (&source, &target), &topics);
         aside.carry_groups(flow, (&source, &target), &topics, mirror.flow().view())?;
@@ -127,18 +139,7 @@ struct Started {
     aside: Aside,
 }
 
-/// Takes up what is new, until the flow fails.
-async fn watch(mirror: &mut Mirror, aside: &Aside) -> MirrorError {
-    loop {
-        match mirror.watch_once().await {
-            Ok(pairs) if pairs.is_empty() => {}
-            Ok(_) => aside.tell_topics(mirror),
-            Err(error) => return error.into(),
-        }
-    }
-}
-
-pub(super) async fn connect(settings: &ClusterSettings) -> Result<Cluster, ClusterError> {
+pub(crate) async fn connect(settings: &ClusterSettings) -> Result<Cluster, ClusterError> {
     let mut config = ClusterConfig::new(&settings.bootstrap).map_err(|error| {
         // Checked when the setup was read.
         ClusterError::Missing { request: "read", subject: error.to_string() }
@@ -148,7 +149,7 @@ pub(super) async fn connect(settings: &ClusterSettings) -> Result<Cluster, Clust
 }
 
 /// A flow's settings, as the mirror needs them.
-pub(super) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorError> {
+pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorError> {
     let topics = TopicSelection {
         filter: TopicFilter::of(&flow.topics, &flow.topics_exclude)?,
         naming: flow.topic_naming(),

@@ -8,7 +8,8 @@ pub use member::FlowState;
 use crate::config::Setup;
 use crate::mirror::MirrorError;
 use crate::takeover::{Takeover, TakeoverError, take_over};
-use member::{Member, connect, mirror_config};
+use member::Member;
+pub(crate) use member::{connect, mirror_config};
 use std::collections::BTreeMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -110,7 +111,7 @@ impl FleetView {
         for ship in &self.ships {
             let state = ship.state.borrow().clone();
             let status = match &state {
-                FlowState::Running(view) => view.status().await.ok(),
+                FlowState::Discovering(view) | FlowState::Running(view) => view.status().await.ok(),
                 _ => None,
             };
             reports.push(FlowReport { name: ship.name.clone(), state, status });
@@ -135,7 +136,7 @@ impl FleetView {
                         }
                     },
                     FlowState::Beating | FlowState::Ended => break,
-                    FlowState::Starting | FlowState::Waiting(_) => {}
+                    FlowState::Starting | FlowState::Waiting(_) | FlowState::Discovering(_) => {}
                 }
                 if ship.state.changed().await.is_err() {
                     break;

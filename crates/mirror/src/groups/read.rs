@@ -14,6 +14,9 @@ pub(crate) struct Group {
     pub(crate) offsets: BTreeMap<(Arc<str>, i32), CommittedOffset>,
 }
 
+/// A group's id, and whether it has members.
+type Listed = (Arc<str>, Option<bool>);
+
 /// Groups by their ids.
 pub(crate) type Groups = BTreeMap<Arc<str>, Group>;
 
@@ -27,7 +30,7 @@ pub(crate) async fn read(
     is_meant: impl Fn(&str) -> bool,
     said: &mut Said,
 ) -> Result<Groups, ClusterError> {
-    let mut by_coordinator: BTreeMap<i32, Vec<(Arc<str>, Option<bool>)>> = BTreeMap::new();
+    let mut by_coordinator: BTreeMap<i32, Vec<Listed>> = BTreeMap::new();
     for group in cluster.list_groups().await? {
         // Share groups have no offsets of this kind.
         if group.kind != "share" && is_meant(&group.id) {

@@ -10,7 +10,7 @@ mod sync;
 
 pub(crate) use apply::{create_all, make};
 pub use configs::ConfigRules;
-pub(crate) use configs::EXCLUDED;
+pub(crate) use configs::{ConfigChange, EXCLUDED};
 pub(crate) use filter::split;
 pub use filter::{FilterError, NameFilter, TopicFilter};
 pub(crate) use look::{Looking, look};

@@ -85,13 +85,6 @@ pub(super) const BUGS: &[Bug] = &[
         wrong: "held.owner != owner && held.ends_ms < 0",
     },
     Bug {
-        name: "claim-without-a-look",
-        what: "an instance goes on under a new claim from where it stood under the last",
-        file: "crates/pipeline/src/partition/mod.rs",
-        right: "claim.is_some() && self.looked_under == claim",
-        wrong: "claim.is_some()",
-    },
-    Bug {
         name: "old-side-by-side",
         what: "old records, whose producer the target forgets at once, are sent several batches at a time",
         file: "crates/pipeline/src/partition/mod.rs",
@@ -125,13 +118,6 @@ pub(super) const BUGS: &[Bug] = &[
         file: "crates/pipeline/src/flow/repack.rs",
         right: "!limits.splits_at_holes || a.offset + 1 == b.offset",
         wrong: "!limits.splits_at_holes || a.offset < b.offset",
-    },
-    Bug {
-        name: "answer-of-another-place",
-        what: "an acknowledged batch is not checked to stand where it has to",
-        file: "crates/pipeline/src/flow/settle.rs",
-        right: "(found != expected).then_some(",
-        wrong: "(found < 0).then_some(",
     },
     Bug {
         name: "gone-from-the-target",
