@@ -85,13 +85,6 @@ pub(super) const BUGS: &[Bug] = &[
         wrong: "held.owner != owner && held.ends_ms < 0",
     },
     Bug {
-        name: "old-side-by-side",
-        what: "old records, whose producer the target forgets at once, are sent several batches at a time",
-        file: "crates/pipeline/src/partition/mod.rs",
-        right: "if last.is_some_and(|last| last.is_old) {",
-        wrong: "if last.is_some_and(|last| last.is_old && last.records < 0) {",
-    },
-    Bug {
         name: "first-not-alone",
         what: "the first batch after a look is sent with others behind it",
         file: "crates/pipeline/src/partition/mod.rs",
