@@ -1,5 +1,6 @@
 //! What is to be mirrored: clusters and flows between them, whatever file they were written in.
 
+mod circles;
 mod print;
 mod problem;
 pub(crate) mod reader;

@@ -1,6 +1,6 @@
 //! Taking values out of a file's keys: what is wrong is noted and reading goes on, so that everything is said at once.
 
-use super::{Problem, Setup};
+use super::{Problem, Setup, circles};
 use crate::starts::StartOf;
 use crate::topics::NameFilter;
 use std::collections::{BTreeMap, BTreeSet};
@@ -184,6 +184,7 @@ impl Found {
                 wrong.push(format!("cluster {name}: {error}"));
             }
         }
+        wrong.extend(circles::problems(&self.setup));
         wrong.into_iter().for_each(|what| self.wrong(0, what));
         self.errors.sort();
         self.warnings.sort();

@@ -77,3 +77,40 @@ fn unknown_keys_are_warned_of() {
         ]
     );
 }
+
+#[test]
+fn names_that_are_kept_must_not_lead_in_circles() {
+    let setup = |flows: &[(&str, &str, &str, &str)]| {
+        let mut text = String::new();
+        for cluster in ["a", "b", "c"] {
+            text += &format!("[clusters.{cluster}]\nbootstrap = \"{cluster}:1\"\n");
+        }
+        for (from, to, topics, naming) in flows {
+            text += &format!(
+                "[[flows]]\nfrom = \"{from}\"\nto = \"{to}\"\ntopics = [\"{topics}\"]\nnaming = \"{naming}\"\n"
+            );
+        }
+        from("circles.toml", &text).map(|_| ())
+    };
+    let identity = "identity";
+    for fine in [
+        &[("a", "b", ".*", "prefix"), ("b", "a", ".*", "prefix")][..],
+        &[("a", "b", "x.*", identity), ("b", "a", "y.*", identity)],
+        &[("a", "b", ".*", identity), ("b", "c", ".*", identity)],
+        &[("a", "b", ".*", identity), ("b", "a", ".*", "prefix")],
+        &[("a", "c", "x", identity), ("b", "c", "y", identity)],
+    ] {
+        setup(fine).unwrap();
+    }
+    for (wrong, part) in [
+        (&[("a", "b", ".*", identity), ("b", "a", "orders", "{topic}")][..], "flows a-b, b-a copy topics"),
+        (
+            &[("a", "b", ".*", identity), ("b", "c", ".*", identity), ("c", "a", ".*", identity)],
+            "flows a-b, b-c, c-a copy topics",
+        ),
+        (&[("a", "c", "x.*", identity), ("b", "c", "x.*", identity)], "flows a-c and b-c copy to topics"),
+    ] {
+        let problems = setup(wrong).unwrap_err();
+        assert!(problems.contains(part) && problems.lines().count() == 1, "{problems}");
+    }
+}
