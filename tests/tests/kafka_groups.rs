@@ -59,6 +59,11 @@ fn groups_go_on_at_exactly_their_record() -> TestResult {
 
     let folder = TemporaryDirectory::new("groups")?;
     let verbatim = start(&scene, &folder, topic, "")?;
+    // All is copied: a group that has read more goes on at the copy's end, until it is.
+    let (end, mut source) = (source_end(&scene, topic)?, scene.at_source());
+    wait_until("all to be copied", PATIENCE, || {
+        Ok(source.committed_offset("verbatim.a-b", topic, 0)?.is_some_and(|position| position >= end))
+    })?;
     let mut holes = 0;
     for (protocol, groups) in &protocols {
         let committed = scene.programs.commit_by(*protocol, &scene.source(), topic, groups)?;

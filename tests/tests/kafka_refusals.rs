@@ -92,7 +92,11 @@ fn wrong_options() -> TestResult {
     };
     let nothing = "no topic of the source cluster matches";
     run(&["--topics", "nothing-.*", "--name", "options"], 1, &["--topics nothing-.*", nothing])?;
-    run(&["--topics", "orders("], 64, &["--topics", "`orders(`", "unclosed group"])?;
+    run(
+        &["--topics", "orders("],
+        64,
+        &["--topics", "`orders(`", "Opening parenthesis without closing parenthesis"],
+    )?;
     run(&["--topics", ","], 64, &["--topics", "no topic pattern"])?;
     run(&["--topics", "x", "--name", "a/b"], 64, &["--name", "`a/b`"])?;
     let from_ca = ["--topics", "x", "--from-ca-file", "/nowhere/ca.pem"];

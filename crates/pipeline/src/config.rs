@@ -16,6 +16,11 @@ pub struct FlowConfig {
     pub start: Start,
     /// What offsets records get on the target. Default: the source's where they can be had.
     pub offsets: Offsets,
+    /// Whether others write to the target's partitions too: offsets are translated then. Default: no, and a record of somebody
+    /// else stops the partition.
+    pub shares_target: bool,
+    /// Which records are copied, by where they came from. Default: all.
+    pub forward: Forward,
     /// The longest gap, in offsets, that [`Offsets::Auto`] fills before the first record of a partition. Default
     /// 100,000,000, which takes some ten seconds.
     pub leading_gap_limit: i64,
@@ -89,6 +94,17 @@ pub enum Offsets {
     Auto,
 }
 
+/// Which records are copied, by where they came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Forward {
+    /// All of them.
+    #[default]
+    Everything,
+    /// Those that were produced on the source: none that a flow has copied there. Flows are known by the producer ids they
+    /// register in their state topics before they use them.
+    Local,
+}
+
 /// What happens when the source's log has changed under us: retention overtook the flow, the log was cut below what had
 /// been copied, the topic was deleted and created again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,6 +125,8 @@ impl Default for FlowConfig {
             isolation: Isolation::ReadCommitted,
             start: Start::Earliest,
             offsets: Offsets::Auto,
+            shares_target: false,
+            forward: Forward::Everything,
             leading_gap_limit: 100_000_000,
             on_source_accident: OnSourceAccident::Stop,
             follow_retention: false,

@@ -73,6 +73,7 @@ impl Status {
                 records,
                 bytes,
                 aborted_batches,
+                foreign_batches,
                 empty_batches,
                 filled_offsets,
             } = partition.counters;
@@ -81,6 +82,7 @@ impl Status {
             total.records += records;
             total.bytes += bytes;
             total.aborted_batches += aborted_batches;
+            total.foreign_batches += foreign_batches;
             total.empty_batches += empty_batches;
             total.filled_offsets += filled_offsets;
             total

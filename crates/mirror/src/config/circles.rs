@@ -1,41 +1,71 @@
-//! Flows that would mix the records of several topics, or send records round for ever: where topics keep their names, names do not
-//! tell where a record came from.
+//! Flows whose topics keep their names: the names do not tell where a record came from, so that flows that meet have to know it by
+//! other means, and what cannot work is said.
 
 use super::{FlowSettings, Setup};
 use crate::naming::TopicNaming;
 use crate::topics::TopicFilter;
+use verbatim_pipeline::{Forward, Offsets};
 
-/// What would go wrong between the flows of `setup`, each once.
-pub(super) fn problems(setup: &Setup) -> Vec<String> {
-    let keeping: Vec<&FlowSettings> =
-        setup.flows.iter().filter(|flow| flow.is_enabled && keeps_names(&flow.topic_naming())).collect();
+/// Sees to it that no record goes round or arrives twice: where copies could meet what they are copies of, flows only forward what was
+/// produced on their source; where several write to the same topics, they expect each other's records. Returns what cannot work.
+pub(super) fn arrange(setup: &mut Setup) -> Vec<String> {
+    let keeping: Vec<FlowSettings> = setup
+        .flows
+        .iter()
+        .filter(|flow| flow.is_enabled && keeps_names(&flow.topic_naming()))
+        .cloned()
+        .collect();
     let mut problems = Vec::new();
-    for (at, one) in keeping.iter().enumerate() {
-        for other in keeping.iter().skip(at + 1) {
-            if one.target == other.target && one.source != other.source && overlap(one, other) {
-                problems.push(format!(
-                    "flows {} and {} copy to topics of the same names on {}: their records would be mixed; give one of them \
-                     naming = \"prefix\", or topics of its own",
-                    one.name, other.name, one.target
-                ));
-            }
+    for flow in setup.flows.iter_mut().filter(|flow| keeping.iter().any(|kept| kept.name == flow.name)) {
+        let asked = flow.clone();
+        let feeds = |source: &str, target: &str| {
+            let leads = |other: &&FlowSettings| other.source == source && other.target == target;
+            keeping.iter().filter(leads).any(|other| overlap(&asked, other))
+        };
+        let others: Vec<&str> = keeping
+            .iter()
+            .filter(|other| other.target == asked.source && overlap(&asked, other))
+            .map(|other| other.source.as_str())
+            .collect();
+        // What came to the source from there gets to the target without us, or must not go back.
+        let comes_back = others.iter().any(|other| *other == flow.target || feeds(other, &flow.target));
+        let is_one_of_several = keeping
+            .iter()
+            .any(|other| other.target == flow.target && other.source != flow.source && overlap(flow, other));
+        if comes_back || is_one_of_several {
+            flow.shares_target = true;
         }
-        if let Some(circle) = circle(one, &keeping) {
-            // Named by the first of its flows only.
-            let is_first = circle.iter().all(|flow| {
-                keeping
-                    .iter()
-                    .position(|found| found.name == flow.name)
-                    .is_some_and(|position| position >= at)
-            });
-            if is_first {
-                let names: Vec<&str> = circle.iter().map(|flow| flow.name.as_str()).collect();
+        if flow.shares_target && flow.offsets == Offsets::Preserve {
+            problems.push(format!(
+                "flow {}: offsets = \"preserve\" cannot be where others write to the same topics on {}",
+                flow.name, flow.target
+            ));
+        }
+        if !comes_back {
+            if circle(flow, &keeping).is_some_and(|length| length > 2) {
                 problems.push(format!(
-                    "flows {} copy topics under their own names in a circle: records would go round for ever; give them naming = \
-                     \"prefix\", or topics of their own",
-                    names.join(", ")
+                    "flow {} copies topics under their own names and is part of a circle: records would go round for ever; give it \
+                     naming = \"prefix\" or topics of its own, or let a flow lead from each cluster to each other",
+                    flow.name
                 ));
             }
+            continue;
+        }
+        match flow.forward {
+            None => flow.forward = Some(Forward::Local),
+            Some(Forward::Local) => {}
+            Some(Forward::Everything) => problems.push(format!(
+                "flow {}: forward = \"all\" would send records back to where they came from, or twice to {}; leave it out, or give \
+                 it topics of its own",
+                flow.name, flow.target
+            )),
+        }
+        let is_missing = |other: &&&str| **other != asked.target && !feeds(other, &asked.target);
+        if let Some(other) = others.iter().find(is_missing) {
+            problems.push(format!(
+                "flow {}: what {other} sends to {} under its own name would not get to {}: add a flow from {other} to {}",
+                flow.name, flow.source, flow.target, flow.target
+            ));
         }
     }
     problems
@@ -47,24 +77,16 @@ fn keeps_names(naming: &TopicNaming) -> bool {
     naming.target_of(ANY) == ANY
 }
 
-/// The shortest way from the target of `start` back to its source along flows whose topics overlap with those of `start`.
-fn circle<'a>(start: &'a FlowSettings, flows: &[&'a FlowSettings]) -> Option<Vec<&'a FlowSettings>> {
-    let mut ways = vec![vec![start]];
-    for _ in 0..flows.len() {
-        let mut longer = Vec::new();
-        for way in ways {
-            let end = way.last()?;
-            for next in flows.iter().filter(|next| next.source == end.target && overlap(start, next)) {
-                let way: Vec<&FlowSettings> = way.iter().chain([next]).copied().collect();
-                if next.target == start.source {
-                    return Some(way);
-                }
-                if way.iter().filter(|flow| flow.source == next.source).count() == 1 {
-                    longer.push(way);
-                }
-            }
+/// The number of flows on the shortest way from the target of `start` back to its source, itself included, along flows whose topics
+/// overlap with its own.
+fn circle(start: &FlowSettings, flows: &[FlowSettings]) -> Option<usize> {
+    let mut ends = vec![start.target.as_str()];
+    for length in 2..=flows.len() {
+        let next = flows.iter().filter(|next| ends.contains(&next.source.as_str()) && overlap(start, next));
+        ends = next.map(|next| next.target.as_str()).collect();
+        if ends.contains(&start.source.as_str()) {
+            return Some(length);
         }
-        ways = longer;
     }
     None
 }

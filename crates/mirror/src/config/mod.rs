@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use verbatim_pipeline::{Isolation, Offsets, OnSourceAccident};
+use verbatim_pipeline::{Forward, Isolation, Offsets, OnSourceAccident};
 
 /// All of a configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,6 +59,10 @@ pub struct FlowSettings {
     pub rename: BTreeMap<String, String>,
     /// What offsets records get.
     pub offsets: Offsets,
+    /// Which records are copied, by where they came from; `None` as the other flows demand.
+    pub forward: Option<Forward>,
+    /// Whether others write to the target's topics too.
+    pub shares_target: bool,
     /// Where topics start that nothing is copied of yet: `[REGEX=]WHERE`.
     pub start: Vec<String>,
     /// What is done when the source's log has changed.
@@ -172,6 +176,8 @@ impl FlowSettings {
             naming: Naming::default(),
             rename: BTreeMap::new(),
             offsets: Offsets::default(),
+            forward: None,
+            shares_target: false,
             start: Vec::new(),
             on_source_accident: OnSourceAccident::default(),
             follow_retention: false,

@@ -4,7 +4,7 @@ use super::{FlowSettings, Setup, SyncsLocation};
 use crate::naming::Naming;
 use std::fmt;
 use std::time::Duration;
-use verbatim_pipeline::{Isolation, Offsets, OnSourceAccident};
+use verbatim_pipeline::{Forward, Isolation, Offsets, OnSourceAccident};
 
 pub(super) fn print(setup: &Setup, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (name, cluster) in &setup.clusters {
@@ -67,6 +67,15 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
                 Offsets::Auto => "auto",
             }),
         ),
+        (
+            "forward",
+            text(match flow.forward {
+                None => "",
+                Some(Forward::Everything) => "all",
+                Some(Forward::Local) => "local",
+            }),
+        ),
+        ("target_is_shared", flow.shares_target.to_string()),
         ("start", list(&flow.start)),
         (
             "on_source_accident",

@@ -184,7 +184,7 @@ impl Found {
                 wrong.push(format!("cluster {name}: {error}"));
             }
         }
-        wrong.extend(circles::problems(&self.setup));
+        wrong.extend(circles::arrange(&mut self.setup));
         wrong.into_iter().for_each(|what| self.wrong(0, what));
         self.errors.sort();
         self.warnings.sort();

@@ -1,4 +1,5 @@
 use super::*;
+use verbatim_pipeline::Forward;
 
 fn from(name: &str, text: &str) -> Result<(Setup, Vec<Problem>), String> {
     let folder = std::env::temp_dir().join(format!("verbatim-config-{}-{name}", std::process::id()));
@@ -90,27 +91,38 @@ fn names_that_are_kept_must_not_lead_in_circles() {
                 "[[flows]]\nfrom = \"{from}\"\nto = \"{to}\"\ntopics = [\"{topics}\"]\nnaming = \"{naming}\"\n"
             );
         }
-        from("circles.toml", &text).map(|_| ())
+        from("circles.toml", &text).map(|(setup, _)| setup)
     };
     let identity = "identity";
-    for fine in [
-        &[("a", "b", ".*", "prefix"), ("b", "a", ".*", "prefix")][..],
-        &[("a", "b", "x.*", identity), ("b", "a", "y.*", identity)],
-        &[("a", "b", ".*", identity), ("b", "c", ".*", identity)],
-        &[("a", "b", ".*", identity), ("b", "a", ".*", "prefix")],
-        &[("a", "c", "x", identity), ("b", "c", "y", identity)],
-    ] {
-        setup(fine).unwrap();
-    }
-    for (wrong, part) in [
-        (&[("a", "b", ".*", identity), ("b", "a", "orders", "{topic}")][..], "flows a-b, b-a copy topics"),
+    let local = Some(Forward::Local);
+    for (flows, expected) in [
+        (&[("a", "b", ".*", "prefix"), ("b", "a", ".*", "prefix")][..], (None, false)),
+        (&[("a", "b", "x.*", identity), ("b", "a", "y.*", identity)], (None, false)),
+        (&[("a", "b", ".*", identity), ("b", "c", ".*", identity)], (None, false)),
+        (&[("a", "b", ".*", identity), ("b", "a", ".*", "prefix")], (None, false)),
+        (&[("a", "c", "x", identity), ("b", "c", "y", identity)], (None, false)),
+        (&[("a", "c", "x.*", identity), ("b", "c", "x.*", identity)], (None, true)),
+        (&[("a", "b", ".*", identity), ("b", "a", "orders", "{topic}")], (local, true)),
         (
-            &[("a", "b", ".*", identity), ("b", "c", ".*", identity), ("c", "a", ".*", identity)],
-            "flows a-b, b-c, c-a copy topics",
+            &[
+                ("a", "b", ".*", identity),
+                ("a", "c", ".*", identity),
+                ("b", "a", ".*", identity),
+                ("b", "c", ".*", identity),
+                ("c", "a", ".*", identity),
+                ("c", "b", ".*", identity),
+            ],
+            (local, true),
         ),
-        (&[("a", "c", "x.*", identity), ("b", "c", "x.*", identity)], "flows a-c and b-c copy to topics"),
     ] {
-        let problems = setup(wrong).unwrap_err();
-        assert!(problems.contains(part) && problems.lines().count() == 1, "{problems}");
+        for flow in setup(flows).unwrap().flows {
+            assert_eq!((flow.forward, flow.shares_target), expected, "{} of {flows:?}", flow.name);
+        }
+    }
+    let ring = [("a", "b", ".*", identity), ("b", "c", ".*", identity), ("c", "a", ".*", identity)];
+    let problems = setup(&ring).unwrap_err();
+    for flow in ["a-b", "b-c", "c-a"] {
+        let part = format!("flow {flow} copies topics under their own names and is part of a circle");
+        assert!(problems.contains(&part), "{problems}");
     }
 }

@@ -6,7 +6,7 @@ use crate::naming::{Naming, Template};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use verbatim_pipeline::{Isolation, Offsets, OnSourceAccident};
+use verbatim_pipeline::{Forward, Isolation, Offsets, OnSourceAccident};
 
 pub(crate) fn read(bytes: &[u8]) -> Found {
     let mut found = Found::default();
@@ -109,6 +109,8 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.naming, section.text("naming", |text| naming(text, separator)));
     set(&mut flow.rename, section.take("rename", table_of_text));
     set(&mut flow.offsets, section.text("offsets", offsets));
+    set(&mut flow.forward, section.text("forward", forward).map(Some));
+    set(&mut flow.shares_target, section.text("target_is_shared", boolean));
     set(&mut flow.start, section.list("start"));
     set(&mut flow.on_source_accident, section.text("on_source_accident", accident));
     set(&mut flow.follow_retention, section.text("follow_retention", boolean));
@@ -158,6 +160,14 @@ pub(crate) fn offsets(text: &str) -> Result<Offsets, String> {
         "translate" => Ok(Offsets::Translate),
         "auto" => Ok(Offsets::Auto),
         _ => Err(format!("{text:?} is none of preserve, translate and auto")),
+    }
+}
+
+fn forward(text: &str) -> Result<Forward, String> {
+    match text {
+        "all" => Ok(Forward::Everything),
+        "local" => Ok(Forward::Local),
+        _ => Err(format!("{text:?} is neither all nor local")),
     }
 }
 

@@ -165,6 +165,8 @@ pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
             name: flow.name.clone(),
             isolation: flow.isolation,
             offsets: flow.offsets,
+            shares_target: flow.shares_target,
+            forward: flow.forward.unwrap_or_default(),
             on_source_accident: flow.on_source_accident,
             follow_retention: flow.follow_retention,
             budget_bytes: flow.memory_bytes,

@@ -6,6 +6,7 @@ use verbatim_wire::records::{Batch, BatchHeader, ControlKind, ControlRecord, Ent
 
 use super::fetch::FetchedSlice;
 use crate::error::StopReason;
+use crate::positions::Origins;
 use crate::task::FlowTask;
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ pub(crate) enum Verdict {
     DropControl,
     /// Emptied by compaction.
     DropEmpty,
+    /// A flow has copied it to the source, and only what was produced there goes on.
+    DropForeign,
     /// Wholly below the position: a broker serves from the start of a batch.
     BeforeStart,
     /// No batch, or one that contradicts itself.
@@ -201,15 +204,42 @@ impl<'a> AbortedWalk<'a> {
     }
 }
 
+impl InspectedBatch {
+    /// Whether its records, if they are to be copied, were produced on the source; `None` if that is not known.
+    pub(crate) fn is_local(&self, origins: &Origins) -> Option<bool> {
+        match self.verdict {
+            Verdict::Forward | Verdict::Repack(RepackReason::Holes | RepackReason::StartsBefore) => {
+                origins.is_local(self.batch.header.producer_id)
+            }
+            // Flows write neither transactions nor old formats.
+            _ => Some(true),
+        }
+    }
+}
+
 impl FlowTask {
     /// The stage itself: moves the partition's cursor past `slice` and hands its batches on.
     pub(crate) fn inspect_slice(&mut self, number: u32, slice: &FetchedSlice, now: Instant) {
         let mut batches = std::mem::take(&mut self.scratch);
-        let next_offset = inspect(slice, self.config.isolation, |inspected| {
+        let origins = self.origins.clone();
+        let mut unknown: Option<(i64, i64)> = None;
+        let mut next_offset = inspect(slice, self.config.isolation, |mut inspected| {
+            match origins.as_ref().map_or(Some(true), |origins| inspected.is_local(origins)) {
+                Some(true) => {}
+                Some(false) => (inspected.verdict, inspected.is_gap) = (Verdict::DropForeign, true),
+                None => {
+                    unknown = Some((inspected.batch.header.producer_id, inspected.from_offset));
+                    return false;
+                }
+            }
             let is_readable = !matches!(inspected.verdict, Verdict::Corrupt(_));
             batches.push(inspected);
             is_readable
         });
+        if let Some((producer_id, from_offset)) = unknown {
+            next_offset = from_offset;
+            self.learn_origin(number, producer_id);
+        }
         if let Some(partition) = self.partition(number) {
             partition.cursor.offset = next_offset;
             if let Some(last) = batches.last() {
@@ -256,6 +286,7 @@ impl FlowTask {
             }
             Verdict::DropAborted => partition.counters.aborted_batches += 1,
             Verdict::DropControl | Verdict::DropEmpty => partition.counters.empty_batches += 1,
+            Verdict::DropForeign => partition.counters.foreign_batches += 1,
             Verdict::BeforeStart => {
                 // The last batch copied, by its place: its leader epoch tells whether the source's log is cut later.
                 if partition.queue.is_empty()

@@ -2,7 +2,7 @@
 
 use super::repack::{self, NewBatch, RepackError, RepackFailure, RepackLimits, Repacked};
 use crate::error::StopReason;
-use crate::partition::{Failure, Landmark, Partition};
+use crate::partition::{Failure, Landmark, Partition, Placed, take_places};
 use crate::positions::Position;
 use crate::task::FlowTask;
 use crate::task::events::Event;
@@ -247,14 +247,20 @@ impl Partition {
     fn passed_over(&mut self) {
         for routed in std::mem::take(&mut self.passing) {
             let records = routed.header.records_count;
-            let target_offset = self.settled.target_offset;
+            let places = if self.shares_target {
+                take_places(&mut self.places, i64::from(records))
+            } else {
+                vec![(self.settled.target_offset, i64::from(records))]
+            };
+            let target_end =
+                places.last().map_or(self.settled.target_offset, |(offset, count)| offset + count);
             self.settled = Position {
                 source_offset: routed.source_next,
-                target_offset: target_offset + i64::from(records),
+                target_offset: target_end,
                 sequence: patch::sequence_after(self.settled.sequence, records),
                 leader_epoch: routed.leader_epoch,
             };
-            self.note_in_map(routed.source_offset, routed.stretches.as_deref(), target_offset, records);
+            self.note_in_map(routed.source_offset, routed.stretches.as_deref(), &places, records);
             self.map.pass(routed.source_next);
         }
         self.cursor.passed = self.cursor.passed.max(self.settled.source_offset);
@@ -266,14 +272,25 @@ impl Partition {
         &mut self,
         source_offset: i64,
         stretches: Option<&[(i64, i64)]>,
-        target_offset: i64,
+        places: &[Placed],
         records: i32,
     ) {
         let whole = [(source_offset, i64::from(records))];
-        let mut target = target_offset;
+        let mut places = places.iter().copied();
+        let (mut target, mut room) = places.next().unwrap_or_default();
         for (source, count) in stretches.unwrap_or(&whole) {
-            self.map.push(*source, target, *count);
-            target += count;
+            let (mut source, mut left) = (*source, *count);
+            while left > 0 {
+                if room == 0 {
+                    let Some(next) = places.next() else { return };
+                    (target, room) = next;
+                    continue;
+                }
+                let some = left.min(room);
+                self.map.push(source, target, some);
+                (source, target) = (source + some, target + some);
+                (left, room) = (left - some, room - some);
+            }
         }
     }
 }

@@ -141,7 +141,10 @@ impl FlowTask {
                 continue;
             }
             match answer {
-                ResumeAnswer::Ground(ground) => self.stand_on(number, ground),
+                ResumeAnswer::Ground(ground, places) => {
+                    partition.places = places.into();
+                    self.stand_on(number, ground);
+                }
                 ResumeAnswer::Later(code) => {
                     tracing::debug!(number, ?code, "the target cannot say yet what it holds");
                     partition.target.leader = None;
@@ -175,6 +178,13 @@ impl FlowTask {
             partition.begin_at_landmark(ground.landmark);
             self.note_progress(number);
         } else {
+            if partition.is_set_back {
+                // As many records before where the target stands.
+                let fewer = i64::from(ground.sequence) - ground.held;
+                partition.settled.sequence = i32::try_from(fewer.rem_euclid(1 << 31)).unwrap_or(0);
+                partition.is_set_back = false;
+                partition.reset_cursor();
+            }
             if ground.held > 0 {
                 tracing::info!(records = ground.held, "{name}: the target holds records not noted yet");
             }
@@ -248,11 +258,8 @@ impl Partition {
         let batch = self.queue.get(self.answered)?;
         let before: i64 = self.queue.iter().take(self.answered).map(|batch| i64::from(batch.records)).sum();
         let expected = self.settled.target_offset + before;
-        (found != expected).then_some(StopReason::UnexpectedOffset {
-            offset: batch.source_offset,
-            expected,
-            found,
-        })
+        let is_right = found == expected || (self.shares_target && found > expected);
+        (!is_right).then_some(StopReason::UnexpectedOffset { offset: batch.source_offset, expected, found })
     }
 
     fn settle_front(&mut self, base_offset: i64, now: Instant) {
@@ -269,7 +276,8 @@ impl Partition {
         let (sequence, leader_epoch) = (batch.next_sequence, batch.leader_epoch);
         self.settled = Position { source_offset, target_offset, sequence, leader_epoch };
         if !is_preserved {
-            self.note_in_map(batch.source_offset, batch.stretches.as_deref(), base_offset, batch.records);
+            let places = [(base_offset, i64::from(batch.records))];
+            self.note_in_map(batch.source_offset, batch.stretches.as_deref(), &places, batch.records);
             self.map.pass(source_offset);
         }
         self.count(batch.records, batch.bytes(), batch.is_repacked);

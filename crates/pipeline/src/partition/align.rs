@@ -9,12 +9,14 @@
 //!
 //! How many records were copied beyond the position is known from the target's offsets, so no more of the source is read.
 
+use super::shared::distance as records_between;
 use crate::flow::fetch::FetchedSlice;
 use crate::flow::inspect::{InspectedBatch, Verdict, inspect};
 use crate::flow::repack::{Kept, RepackError, RepackLimits, kept, kept_of};
-use crate::positions::{Position, Run};
+use crate::positions::{Origins, Position, PositionError, Run};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, ErrorClass};
 use verbatim_wire::fetch::{Isolation, TopicIdentity};
 
@@ -32,6 +34,12 @@ pub(crate) struct Align {
     pub(crate) is_source_compacted: bool,
     pub(crate) is_target_compacted: bool,
     pub(crate) unpacked_bytes: usize,
+    /// Others write to the target too: only what this producer wrote is ours, and its sequence numbers count it.
+    pub(crate) only_by: Option<i64>,
+    /// How many records the target holds beyond the position.
+    pub(crate) held: i64,
+    /// Which of the source's records are copied, if not all.
+    pub(crate) origins: Option<Arc<Origins>>,
 }
 
 /// The place.
@@ -55,6 +63,8 @@ pub(crate) enum Misaligned {
     Unreadable(#[from] RepackError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Origins(#[from] PositionError),
 }
 
 /// 128 bits of a record's content, by keys that differ from process to process.
@@ -84,6 +94,8 @@ struct Original {
 struct Copied {
     /// How many were copied before it, from the position on.
     rank: i64,
+    /// Where it is.
+    offset: i64,
     content: Content,
     /// Unless the target replaces it.
     timestamp: Option<i64>,
@@ -118,7 +130,8 @@ async fn originals(
     limits: RepackLimits,
 ) -> Result<Vec<Original>, Misaligned> {
     let (topic, leader) = &what.source;
-    let most = usize::try_from(what.end - what.settled.target_offset).unwrap_or(0);
+    let most = if what.only_by.is_some() { what.held } else { what.end - what.settled.target_offset };
+    let most = usize::try_from(most).unwrap_or(0);
     let mut originals: Vec<Original> = Vec::new();
     let mut offset = what.settled.source_offset;
     while originals.len() < most {
@@ -138,7 +151,9 @@ async fn originals(
         for inspected in &batches {
             offset = inspected.next_offset;
             let leader_epoch = inspected.batch.header.partition_leader_epoch;
-            for record in records_of(inspected, limits)? {
+            let records =
+                if is_copied(inspected, what).await? { records_of(inspected, limits)? } else { Vec::new() };
+            for record in records {
                 originals.push(Original {
                     offset: record.offset,
                     next_offset: record.offset + 1,
@@ -168,9 +183,8 @@ fn pair(originals: &[Original], copies: &[Copied], what: &Align) -> Result<Align
         places.entry(copy.content).or_default().push(at);
     }
     let (position, target) = (what.settled.source_offset, what.settled.target_offset);
-    let not_in_source = |copy: Option<&Copied>| Misaligned::NotInSource {
-        target: copy.map_or(target, |copy| target + copy.rank),
-    };
+    let not_in_source =
+        |copy: Option<&Copied>| Misaligned::NotInSource { target: copy.map_or(target, |copy| copy.offset) };
     let mut aligned =
         Aligned { source_offset: position, leader_epoch: what.settled.leader_epoch, runs: Vec::new() };
     // Copies before this one can still be paired.
@@ -192,7 +206,7 @@ fn pair(originals: &[Original], copies: &[Copied], what: &Align) -> Result<Align
         if aligned.runs.is_empty() {
             (aligned.source_offset, aligned.leader_epoch) = (original.next_offset, original.leader_epoch);
         }
-        aligned.runs.push(Run { source: original.offset, target: target + copy.rank, records: 1 });
+        aligned.runs.push(Run { source: original.offset, target: copy.offset, records: 1 });
         unpaired = at;
     }
     // Compaction may have taken all of them. That the topic is the same one, its id says; that its log was not cut, the
@@ -216,15 +230,24 @@ async fn copies(
     let mut problem = None;
     let read = target.read_log(*leader, topic, what.partition, from, |batch| {
         let header = batch.header;
-        if header.base_offset >= what.end || header.attributes.is_control() {
+        let is_others = what.only_by.is_some_and(|producer| producer != header.producer_id);
+        if header.base_offset >= what.end || header.attributes.is_control() || is_others {
             return header.base_offset < what.end;
         }
+        // Where others write too, the sequence number counts; else the offset does.
+        let before = match what.only_by {
+            Some(_) => {
+                records_between(what.settled.sequence, header.base_sequence) - (header.base_offset - from)
+            }
+            None => 0,
+        };
         let has_time = !header.attributes.is_log_append_time();
         match kept_of(&batch, limits) {
             Ok(records) => {
                 let records = records.iter().filter(|record| record.offset >= from);
                 copies.extend(records.map(|record| Copied {
-                    rank: record.offset - from,
+                    rank: record.offset - from + before,
+                    offset: record.offset,
                     content: contents.of(record),
                     timestamp: has_time.then_some(record.timestamp),
                 }));
@@ -240,6 +263,15 @@ async fn copies(
     problem.map_or(Ok(copies), |error| Err(error.into()))
 }
 
+/// Whether a batch of the source is one of those that are copied.
+async fn is_copied(inspected: &InspectedBatch, what: &Align) -> Result<bool, Misaligned> {
+    let Some(origins) = &what.origins else { return Ok(true) };
+    if inspected.is_local(origins).is_none() {
+        origins.learn(&[inspected.batch.header.producer_id]).await?;
+    }
+    Ok(inspected.is_local(origins) != Some(false))
+}
+
 fn records_of(inspected: &InspectedBatch, limits: RepackLimits) -> Result<Vec<Kept>, RepackError> {
     match inspected.verdict {
         Verdict::Forward | Verdict::Repack(_) => kept(inspected, limits),
@@ -252,6 +284,7 @@ impl Misaligned {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::NotInSource { .. } | Self::Unreadable(_) => false,
+            Self::Origins(_) => true,
             Self::Cluster(error) => {
                 let class = error.broker_error().map(BrokerError::class);
                 matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh))

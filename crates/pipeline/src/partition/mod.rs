@@ -3,12 +3,14 @@
 mod align;
 mod cursor;
 mod resume;
+mod shared;
 mod side;
 mod state;
 
 pub(crate) use align::{Align, Aligned, Misaligned, align};
 pub(crate) use cursor::{Cursor, Landmark};
 pub(crate) use resume::{Ground, Producers, Resume, ResumeAnswer, look_at_target};
+pub(crate) use shared::{Placed, take_places};
 pub(crate) use side::{Leader, SourceSide, TargetSide};
 pub(crate) use state::{Failure, State};
 
@@ -66,6 +68,14 @@ pub(crate) struct Partition {
     pub(crate) ground_from: Position,
     /// Up to where the source has been read.
     pub(crate) cursor: Cursor,
+    /// Others write to the target too.
+    pub(crate) shares_target: bool,
+    /// Then: the settled sequence number is not known.
+    pub(crate) is_set_back: bool,
+    /// Then: where the records are that were found on the target and are yet to be passed over.
+    pub(crate) places: VecDeque<Placed>,
+    /// The source is not read on until it is known where a record came from.
+    pub(crate) is_learning: bool,
     /// Read, found to be on the target already, and waiting for the last of these to be compared.
     pub(crate) passing: Vec<RoutedBatch>,
     /// Patched batches in order; the first `in_flight` are under way.
@@ -118,6 +128,8 @@ pub struct Counters {
     pub bytes: u64,
     /// Batches of aborted transactions, left out.
     pub aborted_batches: u64,
+    /// Batches that a flow had copied to the source, left out.
+    pub foreign_batches: u64,
     /// Commit and abort markers, and batches emptied by compaction, left out.
     pub empty_batches: u64,
     /// Offsets filled on the target because the source has no record there.
@@ -156,6 +168,10 @@ impl Partition {
             ground: None,
             ground_from: position,
             cursor: Cursor::at(&position),
+            shares_target: config.shares_target && offsets == OffsetsHeld::Translated,
+            is_set_back: config.shares_target && stored.is_set_back,
+            places: VecDeque::new(),
+            is_learning: false,
             passing: Vec::new(),
             queue: VecDeque::new(),
             in_flight: 0,
@@ -191,6 +207,8 @@ impl Partition {
     pub(crate) fn rewind(&mut self) {
         self.generation = self.generation.wrapping_add(1);
         self.passing.clear();
+        self.places.clear();
+        self.is_learning = false;
         self.queue.clear();
         self.backlog.clear();
         self.queued_bytes = 0;

@@ -13,6 +13,7 @@
 //! last batch of the target, the [`Landmark`].
 
 use super::Landmark;
+use super::shared::{self, Placed};
 use crate::error::StopReason;
 use crate::positions::{OffsetsHeld, Position};
 use std::collections::HashMap;
@@ -35,6 +36,12 @@ pub(crate) struct Resume {
     pub(crate) leader_epoch: i32,
     pub(crate) settled: Position,
     pub(crate) offsets: OffsetsHeld,
+    /// Others write to the target too.
+    pub(crate) shares_target: bool,
+    /// The target's cleaner may have taken records out.
+    pub(crate) is_target_compacted: bool,
+    /// The settled sequence number is not known: it was counted by offsets, which others have taken some of.
+    pub(crate) is_set_back: bool,
 }
 
 /// The producer ids of a flow.
@@ -49,7 +56,8 @@ pub(crate) struct Producers {
 /// What the target holds.
 #[derive(Debug)]
 pub(crate) enum ResumeAnswer {
-    Ground(Ground),
+    /// With where the records beyond the settled position are, if others write there too.
+    Ground(Ground, Vec<Placed>),
     /// Ask again later.
     Later(Option<BrokerError>),
     /// Never.
@@ -149,8 +157,27 @@ impl Look<'_> {
                 },
             }
         }
-        let grounds = self.cover(grounds, &mut answers).await?;
+        let mut grounds = self.cover(grounds, &mut answers).await?;
+        let mut places = HashMap::new();
+        for (resume, ground) in grounds.iter_mut().filter(|(resume, _)| resume.shares_target) {
+            let key = (resume.topic.name.clone(), resume.partition);
+            let remembered = sequences.get(&key).copied().and_then(Result::ok).flatten();
+            let producer = self.producers.records.0;
+            match shared::read(self.target, self.leader, producer, resume, ground.end, remembered).await? {
+                Ok((found, placed)) => {
+                    *ground = found;
+                    places.insert(resume.number, placed);
+                }
+                Err(answer) => drop(answers.insert(resume.number, answer)),
+            }
+        }
+        grounds.retain(|(resume, _)| !answers.contains_key(&resume.number));
         self.find_landmarks(grounds, &mut answers).await?;
+        for (number, placed) in places {
+            if let Some(ResumeAnswer::Ground(_, places)) = answers.get_mut(&number) {
+                *places = placed;
+            }
+        }
         Ok(answers)
     }
 
@@ -321,7 +348,7 @@ impl Look<'_> {
         }
         for (resume, mut ground) in grounds {
             let answer = match found.remove(&(resume.topic.name.clone(), resume.partition)) {
-                None | Some(Ok(None)) => ResumeAnswer::Ground(ground),
+                None | Some(Ok(None)) => ResumeAnswer::Ground(ground, Vec::new()),
                 Some(Err(code)) => ResumeAnswer::Later(Some(code)),
                 Some(Ok(Some(batch))) => {
                     let header = batch.header;
@@ -329,7 +356,7 @@ impl Look<'_> {
                         ResumeAnswer::Stop(StopReason::ForeignRecords { offset: header.base_offset })
                     } else {
                         ground.landmark = Some(Landmark(header));
-                        ResumeAnswer::Ground(ground)
+                        ResumeAnswer::Ground(ground, Vec::new())
                     }
                 }
             };
@@ -351,6 +378,11 @@ fn judge(resume: &Resume, before: i64, after: i64, last: Option<i32>) -> Verdict
     let stop = |reason| Verdict::Answer(ResumeAnswer::Stop(reason));
     if after < expected {
         return stop(StopReason::TargetShorter { expected, found: Some(after) });
+    }
+    if resume.shares_target {
+        // What is ours of it is read once all of it is replicated.
+        let sequence = settled.sequence;
+        return Verdict::Ground(Ground { end: after, held: 0, sequence, landmark: None });
     }
     match (resume.offsets, last) {
         (OffsetsHeld::Translated, Some(last)) => match records_beyond(settled.sequence, last) {

@@ -2,13 +2,15 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `producer/<origin cluster id>` | `id=4001 epoch=0` |
-//! | `markers` | `id=4002 epoch=0` |
+//! | `producer/<origin cluster id>/<producer id>` | `epoch=0` |
+//! | `markers/<producer id>` | `epoch=0` |
 //! | `position/<partition>/<source topic>` | `source=1200 target=1180 sequence=1180 epoch=3 offsets=translated …` |
 //! | `map/<first source offset>/<partition>/<source topic>` | runs: see [`MapChunk`] |
 //! | `gap/<target offset>/<partition>/<source topic>` | `from=100 to=250 why=retention` |
 //! | `policy/<target topic>` | the cleanup.policy it had before it was widened for a moment |
 //! | `lease/<instance>` | `ttl_ms=3000` |
+//!
+//! Of several producers for the same the first one counts, for all instances: the id is part of the key, so that compaction keeps it.
 
 use super::{Gap, GapCause, MapChunk, OffsetsHeld, PartitionChange, Position, ProducerRole, Summary};
 use crate::error::PartitionName;
@@ -36,8 +38,8 @@ pub enum EntryError {
 /// One fact read; without a value it stands no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
-    Producer { origin: String, producer: Option<(i64, i16)> },
-    MarkerProducer(Option<(i64, i16)>),
+    Producer { origin: String, producer: (i64, i16) },
+    MarkerProducer((i64, i16)),
     Position { name: PartitionName, summary: Option<Summary> },
     Map { name: PartitionName, first_source: i64, chunk: Option<MapChunk> },
     Gap { name: PartitionName, target: i64, gap: Option<Gap> },
@@ -50,10 +52,10 @@ pub(super) type Written = (String, Option<String>);
 
 pub(super) fn producer(role: ProducerRole<'_>, (id, epoch): (i64, i16)) -> Written {
     let key = match role {
-        ProducerRole::Records { origin } => format!("producer/{origin}"),
-        ProducerRole::Markers => "markers".to_owned(),
+        ProducerRole::Records { origin } => format!("producer/{origin}/{id}"),
+        ProducerRole::Markers => format!("markers/{id}"),
     };
-    (key, Some(format!("id={id} epoch={epoch}")))
+    (key, Some(format!("epoch={epoch}")))
 }
 
 pub(super) fn policy(topic: &str, policy: Option<&str>) -> Written {
@@ -101,12 +103,18 @@ pub(super) fn read(key: &str, value: Option<&str>) -> Result<Entry, EntryError> 
     let unknown = || EntryError::Key { key: key.to_owned() };
     let (kind, rest) = key.split_once('/').unwrap_or((key, ""));
     let fields = value.map(|value| Fields { key, value });
-    let read_producer = |fields: Fields<'_>| Ok((fields.number("id")?, fields.number("epoch")?));
+    let producer = |id: &str| {
+        let id = id.parse().map_err(|_| unknown())?;
+        // Producers are never taken back.
+        let epoch = Fields { key, value: value.unwrap_or_default() }.number("epoch")?;
+        Ok((id, epoch))
+    };
     Ok(match kind {
         "producer" => {
-            Entry::Producer { origin: rest.to_owned(), producer: fields.map(read_producer).transpose()? }
+            let (origin, id) = rest.rsplit_once('/').ok_or_else(unknown)?;
+            Entry::Producer { origin: origin.to_owned(), producer: producer(id)? }
         }
-        "markers" => Entry::MarkerProducer(fields.map(read_producer).transpose()?),
+        "markers" => Entry::MarkerProducer(producer(rest)?),
         "position" => Entry::Position {
             name: name(rest).ok_or_else(unknown)?,
             summary: fields.map(|fields| fields.summary()).transpose()?,
@@ -238,10 +246,10 @@ mod tests {
             ]
         );
         let (key, value) = producer(ProducerRole::Records { origin: "x-y" }, (4001, 2));
-        let expected = Entry::Producer { origin: "x-y".to_owned(), producer: Some((4001, 2)) };
+        let expected = Entry::Producer { origin: "x-y".to_owned(), producer: (4001, 2) };
         assert_eq!(read(&key, value.as_deref()), Ok(expected));
         let (key, value) = producer(ProducerRole::Markers, (4, 0));
-        assert_eq!(read(&key, value.as_deref()), Ok(Entry::MarkerProducer(Some((4, 0)))));
+        assert_eq!(read(&key, value.as_deref()), Ok(Entry::MarkerProducer((4, 0))));
         let (key, value) = lease("me", 3000);
         let expected = Entry::Lease { owner: "me".to_owned(), ttl_ms: 3000 };
         assert_eq!(read(&key, value.as_deref()), Ok(expected));

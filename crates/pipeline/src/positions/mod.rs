@@ -3,11 +3,13 @@
 mod entry;
 mod lease;
 mod map;
+mod origins;
 mod topic;
 
 pub use entry::EntryError;
 pub use lease::{Claim, Claimed};
 pub use map::{ChunkError, MapChunk, OffsetMap, Run};
+pub(crate) use origins::Origins;
 pub use topic::TopicPositions;
 
 use crate::error::PartitionName;
@@ -129,6 +131,8 @@ pub struct StoredPartition {
     pub map: OffsetMap,
     /// What is missing, by the policy to go on.
     pub gaps: Vec<Gap>,
+    /// The position was taken back to where the map ends. Its sequence number is right unless others write to the target too.
+    pub is_set_back: bool,
 }
 
 /// What has changed of a partition since it was stored last.

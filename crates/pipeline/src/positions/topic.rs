@@ -2,6 +2,7 @@
 
 use super::entry::{self, Entry, Written};
 use super::lease::{Claim, Claimed, Holder, TRUST, TTL_MS};
+use super::origins::STATE_TOPICS;
 use super::{
     MapChunk, OffsetMap, PartitionChange, PositionError, PositionStore, ProducerRole, StoredPartition,
     StoredState, Storing, Summary,
@@ -70,7 +71,7 @@ impl TopicPositions {
         let (timestamp_type, append_time) = TIMESTAMP_TYPE;
         let configs = [("cleanup.policy", "compact"), (timestamp_type, append_time)];
         NewTopic {
-            name: format!("__verbatim.{flow}").into(),
+            name: format!("{STATE_TOPICS}{flow}").into(),
             partitions: 1,
             replication_factor: i16::try_from(brokers.clamp(1, REPLICATION_FACTOR)).unwrap_or(1),
             configs: configs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
@@ -234,11 +235,11 @@ struct Facts {
 impl Facts {
     fn apply(&mut self, entry: Entry) {
         match entry {
-            Entry::Producer { origin, producer: Some(producer) } => {
-                self.state.producers.insert(origin, producer);
+            // Two instances may have registered at once, one when its claim was over: all take the first.
+            Entry::Producer { origin, producer } => {
+                self.state.producers.entry(origin).or_insert(producer);
             }
-            Entry::Producer { origin, producer: None } => drop(self.state.producers.remove(&origin)),
-            Entry::MarkerProducer(producer) => self.state.marker_producer = producer,
+            Entry::MarkerProducer(producer) => drop(self.state.marker_producer.get_or_insert(producer)),
             Entry::Position { name, summary: Some(summary) } => {
                 self.summaries.insert(name, summary);
             }
@@ -278,14 +279,15 @@ impl StoredPartition {
     fn of(summary: Summary, chunks: Vec<MapChunk>, gaps: Vec<super::Gap>) -> Self {
         let Summary { position, offsets, map_from, map_to, .. } = summary;
         if offsets == super::OffsetsHeld::Preserved {
-            return Self { summary, map: OffsetMap::default(), gaps };
+            return Self { summary, map: OffsetMap::default(), gaps, is_set_back: false };
         }
         let mut map = OffsetMap::from_chunks(map_from, chunks);
         if map.is_empty() {
             map = OffsetMap::starting_at(position.source_offset, position.target_offset);
         }
         let mut summary = summary;
-        if map.end().1 >= map_to {
+        let is_set_back = map.end().1 < map_to;
+        if !is_set_back {
             map.cut_target(map_to);
             map.pass(position.source_offset);
             map.skip_target(position.target_offset);
@@ -293,7 +295,7 @@ impl StoredPartition {
             let (source, target) = map.end();
             summary.position = position.back_to(source, target);
         }
-        Self { summary, map, gaps }
+        Self { summary, map, gaps, is_set_back }
     }
 }
 
@@ -308,6 +310,17 @@ mod tests {
         let position = Position { source_offset, target_offset, sequence: 7, leader_epoch: 3 };
         let (offsets, topic) = (OffsetsHeld::Translated, TopicId::ZERO);
         Summary { position, offsets, source_topic: topic, target_topic: topic, map_from: 0, map_to }
+    }
+
+    #[test]
+    fn of_two_producers_the_first_counts() {
+        let mut facts = Facts::default();
+        for id in [4001, 4002] {
+            facts.apply(Entry::Producer { origin: "o".to_owned(), producer: (id, 0) });
+            facts.apply(Entry::MarkerProducer((id + 10, 0)));
+        }
+        let state = facts.state();
+        assert_eq!((state.producers.get("o"), state.marker_producer), (Some(&(4001, 0)), Some((4011, 0))));
     }
 
     #[test]

@@ -47,6 +47,10 @@ impl Preparer {
         let has_data = start.target_end > 0;
         let why_not: Option<String> = match self.config.offsets {
             Offsets::Translate => return translated,
+            Offsets::Preserve if self.config.shares_target => {
+                Some("others write to the target too".to_owned())
+            }
+            _ if self.config.shares_target => return translated,
             Offsets::Preserve if !can_fill => {
                 Some("the target does not offer WriteTxnMarkers (Apache Kafka does)".to_owned())
             }

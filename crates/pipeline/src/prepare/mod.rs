@@ -229,6 +229,7 @@ impl Preparer {
                         },
                         map: OffsetMap::starting_at(position.source_offset, position.target_offset),
                         gaps: Vec::new(),
+                        is_set_back: false,
                     };
                     if prepared.accident.is_none() {
                         changes.push(PartitionChange {
@@ -323,6 +324,6 @@ impl StoredPartition {
             map_from: 0,
             map_to: 0,
         };
-        Self { summary, map: OffsetMap::default(), gaps: Vec::new() }
+        Self { summary, map: OffsetMap::default(), gaps: Vec::new(), is_set_back: false }
     }
 }

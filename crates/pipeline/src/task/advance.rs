@@ -61,6 +61,9 @@ impl FlowTask {
             leader_epoch: partition.target.leader?.1,
             settled: partition.settled,
             offsets: partition.offsets,
+            shares_target: partition.shares_target,
+            is_target_compacted: self.routes.topic(partition.topic)?.target_traits.is_compacted,
+            is_set_back: partition.is_set_back,
         })
     }
 }

@@ -36,6 +36,9 @@ impl FlowTask {
             is_source_compacted: route.source_traits.may_be_compacted,
             is_target_compacted: route.target_traits.is_compacted,
             unpacked_bytes: self.config.repack_limit_bytes,
+            only_by: partition.shares_target.then_some(self.producers.records.0),
+            held: ground.held,
+            origins: self.origins.clone(),
         };
         // What was passed over on the way here may have been something else.
         partition.settled = partition.ground_from;
@@ -74,6 +77,9 @@ impl FlowTask {
             }
             Err(Misaligned::Unreadable(problem)) => {
                 return self.stop(number, &Arc::new(StopReason::Unreadable { problem }));
+            }
+            Err(Misaligned::Origins(error)) => {
+                return self.stop(number, &Arc::new(StopReason::NotCompared { problem: error.to_string() }));
             }
             Err(Misaligned::Cluster(error)) => {
                 return self.stop(number, &Arc::new(StopReason::NotCompared { problem: error.to_string() }));

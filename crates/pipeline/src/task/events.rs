@@ -65,6 +65,11 @@ pub(crate) enum Event {
         changes: Vec<PartitionChange>,
         outcome: Result<(), PositionError>,
     },
+    /// What producers of the source are.
+    Learned {
+        producers: Vec<i64>,
+        outcome: Result<(), PositionError>,
+    },
     /// Something beside the data was tried; it may have been denied.
     Aside {
         what: &'static str,

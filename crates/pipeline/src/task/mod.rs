@@ -11,6 +11,7 @@ mod aligning;
 pub(crate) mod events;
 mod forget;
 mod leaders;
+mod origins;
 mod ownership;
 mod places;
 pub(crate) mod timers;
@@ -18,18 +19,18 @@ pub(crate) mod timers;
 use crate::FinalPositions;
 use crate::broker::{LaneKey, SourceBroker, TargetLane};
 use crate::budget::Budget;
-use crate::config::FlowConfig;
+use crate::config::{FlowConfig, Forward};
 use crate::error::{FlowError, PartitionName, Side, StopReason};
 use crate::flow::checkpoint::Checkpoint;
 use crate::flow::inspect::InspectedBatch;
 use crate::flow::route::Routes;
 use crate::partition::{Goal, Partition, Producers, State};
-use crate::positions::{Position, PositionStore};
+use crate::positions::{Origins, Position, PositionStore};
 use crate::status::{PartitionStatus, Status};
 use events::{Command, Event};
 use leaders::LeaderWatch;
 use ownership::Ownership;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use timers::{Timer, Timers};
@@ -49,6 +50,11 @@ pub(crate) struct FlowTask {
     pub(crate) store: Arc<dyn PositionStore>,
     /// What batches and markers are stamped with.
     pub(crate) producers: Producers,
+    /// Who wrote to the source, if that matters.
+    pub(crate) origins: Option<Arc<Origins>>,
+    /// Producers of the source that are not known yet.
+    pub(crate) to_learn: HashSet<i64>,
+    pub(crate) is_learning: bool,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) routes: Routes,
     pub(crate) partitions: Vec<Partition>,
@@ -90,7 +96,11 @@ impl FlowTask {
         let (events, inbox) = mpsc::channel(EVENT_QUEUE);
         let (commander, commands) = mpsc::channel(16);
         let budget = Budget::new(config.budget_bytes, source.pool().clone());
+        let origins = (config.forward == Forward::Local).then(|| Arc::new(Origins::new(source.clone())));
         let task = Self {
+            origins,
+            to_learn: HashSet::new(),
+            is_learning: false,
             source_leaders: LeaderWatch::new(&config, 1),
             target_leaders: LeaderWatch::new(&config, 2),
             config,
@@ -177,6 +187,7 @@ impl FlowTask {
             Event::Aligned { number, generation, ground, outcome } => {
                 self.aligned(number, generation, ground, outcome, now);
             }
+            Event::Learned { producers, outcome } => self.learned(producers, outcome),
             Event::Claimed(outcome) => self.claimed(outcome, now),
             Event::Filled(claim, outcomes) => self.filled(claim, outcomes, now),
             Event::Led(lead, led) => self.led(&lead, led, now),

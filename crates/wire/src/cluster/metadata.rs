@@ -1,6 +1,6 @@
 //! Metadata (API key 3): brokers, topics, leaders.
 
-use super::BrokerError;
+use super::{BrokerError, ClusterError};
 use crate::fetch::TopicIdentity;
 use crate::messages::metadata_request::MetadataRequestTopic;
 use crate::messages::metadata_response::MetadataResponseTopic;
@@ -54,8 +54,20 @@ pub struct Metadata {
     topics: BTreeMap<Arc<str>, TopicMetadata>,
 }
 
+/// What is asked for, in errors.
+pub(super) const REQUEST: &str = "describe the cluster";
+
 impl Metadata {
-    pub(super) fn from_answer(answer: &MetadataResponse) -> Self {
+    /// The answer, unless it is a refusal: one without brokers says nothing of the cluster.
+    pub(super) fn of_cluster(answer: &MetadataResponse) -> Result<Self, ClusterError> {
+        BrokerError(answer.error_code).check(REQUEST, "", None)?;
+        if answer.brokers.is_empty() {
+            return Err(ClusterError::Missing { request: REQUEST, subject: "any broker".to_owned() });
+        }
+        Ok(Self::from_answer(answer))
+    }
+
+    fn from_answer(answer: &MetadataResponse) -> Self {
         let brokers = answer.brokers.iter().map(|broker| Broker {
             node: broker.node_id.0,
             host: broker.host.to_string(),

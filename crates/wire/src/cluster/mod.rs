@@ -114,12 +114,16 @@ impl Cluster {
             }
         }
         let answer = bootstrap.call(&MetadataRequest::default().with_topics(Some(Vec::new()))).await?;
-        let metadata = Metadata::from_answer(&answer);
+        let metadata = Metadata::of_cluster(&answer)?;
+        // A flow's state belongs to the ids of both clusters: without one there is no telling whose it is.
+        let no_id =
+            || ClusterError::Missing { request: metadata::REQUEST, subject: "the cluster's id".to_owned() };
+        let id = answer.cluster_id.as_ref().map(ToString::to_string).ok_or_else(no_id)?;
         Ok(Self(Arc::new(Inner {
             config,
             connector,
             pool,
-            id: answer.cluster_id.map(|id| id.to_string()).unwrap_or_default(),
+            id,
             brokers: RwLock::new(Arc::new(metadata)),
             slots: Mutex::default(),
             bootstrap: tokio::sync::Mutex::new(Some(bootstrap)),
@@ -262,7 +266,7 @@ impl Cluster {
     /// When no broker answers.
     pub async fn metadata(&self, topics: Option<&[Arc<str>]>) -> Result<Arc<Metadata>, ClusterError> {
         let answer = self.call_any(&metadata::request(topics)).await?;
-        let metadata = Arc::new(Metadata::from_answer(&answer));
+        let metadata = Arc::new(Metadata::of_cluster(&answer)?);
         *self.0.brokers.write().unwrap_or_else(PoisonError::into_inner) = metadata.clone();
         Ok(metadata)
     }
