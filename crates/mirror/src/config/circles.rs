@@ -6,16 +6,25 @@ use crate::naming::TopicNaming;
 use crate::topics::TopicFilter;
 use verbatim_pipeline::{Forward, Offsets};
 
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Arranged {
+    /// What cannot work.
+    pub(super) problems: Vec<String>,
+    /// What was left out.
+    pub(super) warnings: Vec<String>,
+}
+
 /// Sees to it that no record goes round or arrives twice: where copies could meet what they are copies of, flows only forward what was
-/// produced on their source; where several write to the same topics, they expect each other's records. Returns what cannot work.
-pub(super) fn arrange(setup: &mut Setup) -> Vec<String> {
+/// produced on their source; where several write to the same topics, they expect each other's records.
+pub(super) fn arrange(setup: &mut Setup) -> Arranged {
     let keeping: Vec<FlowSettings> = setup
         .flows
         .iter()
         .filter(|flow| flow.is_enabled && keeps_names(&flow.topic_naming()))
         .cloned()
         .collect();
-    let mut problems = Vec::new();
+    let Arranged { mut problems, mut warnings } = Arranged::default();
     for flow in setup.flows.iter_mut().filter(|flow| keeping.iter().any(|kept| kept.name == flow.name)) {
         let asked = flow.clone();
         let feeds = |source: &str, target: &str| {
@@ -34,6 +43,15 @@ pub(super) fn arrange(setup: &mut Setup) -> Vec<String> {
             .any(|other| other.target == flow.target && other.source != flow.source && overlap(flow, other));
         if comes_back || is_one_of_several {
             flow.shares_target = true;
+        }
+        // A group has read local records and copies; the other side has them in another order, and one offset cannot say which.
+        if flow.shares_target && (flow.groups.interval.is_some() || flow.beacons.checkpoints.is_some()) {
+            (flow.groups.interval, flow.groups.goes_back, flow.beacons.checkpoints) = (None, false, None);
+            warnings.push(format!(
+                "flow {}: consumer groups are not carried over, because others write to the same topics on {}: what a group has read \
+                 is not one offset there",
+                flow.name, flow.target
+            ));
         }
         if flow.shares_target && flow.offsets == Offsets::Preserve {
             problems.push(format!(
@@ -68,7 +86,7 @@ pub(super) fn arrange(setup: &mut Setup) -> Vec<String> {
             ));
         }
     }
-    problems
+    Arranged { problems, warnings }
 }
 
 /// Whether a topic is called on the target as on the source.

@@ -184,7 +184,9 @@ impl Found {
                 wrong.push(format!("cluster {name}: {error}"));
             }
         }
-        wrong.extend(circles::arrange(&mut self.setup));
+        let arranged = circles::arrange(&mut self.setup);
+        wrong.extend(arranged.problems);
+        arranged.warnings.into_iter().for_each(|what| self.warn(0, what));
         wrong.into_iter().for_each(|what| self.wrong(0, what));
         self.errors.sort();
         self.warnings.sort();
