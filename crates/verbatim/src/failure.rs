@@ -29,6 +29,8 @@ pub(crate) enum Failure {
     NoSuchFlow { name: String, known: String },
     #[error("{0}")]
     Flows(String),
+    #[error("flow {flow}: {source}")]
+    OfFlow { flow: String, source: MirrorError },
     #[error("--config {0}: write NAME=VALUE")]
     TopicConfig(String),
     #[error("{address}: topic {topic}: {problem}; {elsewhere}")]

@@ -7,7 +7,7 @@ use crate::signals;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use verbatim_mirror::{Fleet, FleetView, Setup, look_for_takeover, plan_flow, report_groups};
+use verbatim_mirror::{Fleet, FleetView, MirrorError, Setup, look_for_takeover, plan_flow, report_groups};
 use verbatim_pipeline::Status;
 
 /// Reads a configuration; what has no effect in it is logged.
@@ -32,6 +32,12 @@ fn chosen(path: &Path, only: &[String]) -> Result<Setup, Failure> {
     Ok(setup)
 }
 
+/// Says of which flow an error is.
+fn of(flow: &str) -> impl FnOnce(MirrorError) -> Failure {
+    let flow = flow.to_owned();
+    move |source| Failure::OfFlow { flow, source }
+}
+
 /// Prints a configuration as TOML.
 pub(crate) fn convert(arguments: &ConfigArguments) -> Result<(), Failure> {
     print!("{}", chosen(&arguments.config, &arguments.flows)?);
@@ -42,7 +48,7 @@ pub(crate) fn convert(arguments: &ConfigArguments) -> Result<(), Failure> {
 pub(crate) async fn plan(arguments: &ConfigArguments) -> Result<(), Failure> {
     let setup = chosen(&arguments.config, &arguments.flows)?;
     for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
-        print!("{}", plan_flow(&setup, flow).await?);
+        print!("{}", plan_flow(&setup, flow).await.map_err(of(&flow.name))?);
     }
     Ok(())
 }
@@ -51,7 +57,7 @@ pub(crate) async fn plan(arguments: &ConfigArguments) -> Result<(), Failure> {
 pub(crate) async fn groups(arguments: &ConfigArguments) -> Result<(), Failure> {
     let setup = chosen(&arguments.config, &arguments.flows)?;
     for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
-        print!("{}", report_groups(&setup, flow).await?);
+        print!("{}", report_groups(&setup, flow).await.map_err(of(&flow.name))?);
     }
     Ok(())
 }
@@ -68,7 +74,7 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     let mut takeovers = BTreeMap::new();
     if *takeover {
         for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
-            let found = look_for_takeover(&setup, &flow.name).await?;
+            let found = look_for_takeover(&setup, &flow.name).await.map_err(of(&flow.name))?;
             print!("flow {}:\n{found}", flow.name);
             takeovers.insert(flow.name.clone(), found);
         }
