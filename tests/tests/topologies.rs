@@ -36,6 +36,14 @@ enum Names {
     Kept,
 }
 
+/// What a flow carries: what was produced on its source, or on another cluster.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    from: &'static str,
+    to: &'static str,
+    origin: Option<&'static str>,
+}
+
 /// A flow that runs.
 struct Running {
     stop: watch::Sender<bool>,
@@ -70,8 +78,13 @@ impl World {
         topics: &str,
         names: Names,
     ) -> Vec<Running> {
+        let plain = flows.iter().map(|(from, to)| Way { from, to, origin: None });
+        self.start_ways(&plain.collect::<Vec<_>>(), topics, names).await
+    }
+
+    async fn start_ways(&self, ways: &[Way], topics: &str, names: Names) -> Vec<Running> {
         let mut running = Vec::new();
-        for (from, to) in flows.iter().copied() {
+        for Way { from, to, origin } in ways.iter().copied() {
             let naming = match names {
                 Names::Prefixed => Naming::default(),
                 Names::Kept => Naming::Identity { separator: ".".to_owned() },
@@ -80,9 +93,11 @@ impl World {
             let filter = TopicFilter::new(topics).unwrap();
             let topics = TopicSelection { filter, naming, target: to.to_owned(), copies_heartbeats: true };
             let mut config = MirrorConfig { topics, is_lenient: true, ..MirrorConfig::new(".*").unwrap() };
-            config.flow.name = format!("{from}-{to}");
+            config.flow.name =
+                format!("{from}-{to}{}", origin.map(|o| format!(".from.{o}")).unwrap_or_default());
             if names == Names::Kept {
                 (config.flow.forward, config.flow.shares_target) = (Forward::Local, true);
+                config.flow.origin = origin.map(str::to_owned);
             }
             // With faults it may take more than one attempt, as the fleet makes them.
             let mut mirror = loop {
@@ -127,9 +142,14 @@ impl World {
     /// An hour: every minute ten records on each cluster; every ten minutes the flows are started anew, after they were ended in order
     /// or dropped in the middle of their work.
     async fn an_hour(&self, flows: &[(&'static str, &'static str)], topics: &str, names: Names) -> usize {
+        let plain = flows.iter().map(|(from, to)| Way { from, to, origin: None });
+        self.an_hour_of(&plain.collect::<Vec<_>>(), topics, names).await
+    }
+
+    async fn an_hour_of(&self, ways: &[Way], topics: &str, names: Names) -> usize {
         let mut written = 0;
         for life in 0..6 {
-            let running = self.start(flows, topics, names).await;
+            let running = self.start_ways(ways, topics, names).await;
             for minute in 0..10 {
                 for (name, cluster) in &self.clusters {
                     self.write(name, cluster, &format!("{life} {minute}"), minute);
@@ -354,5 +374,20 @@ async fn active_active_under_the_same_names_with_faults() {
         for cluster in ["a", "b"] {
             assert_eq!(world.assert_once(cluster), written, "seed {seed}: {cluster}");
         }
+    }
+}
+
+/// Round the ring each way carries what was produced on its source, and on the cluster before that, and stops there.
+#[tokio::test(start_paused = true)]
+async fn ring_under_the_same_names() {
+    let world = World::new(&["a", "b", "c"]);
+    let ring = [("a", "b", "c"), ("b", "c", "a"), ("c", "a", "b")];
+    let ways: Vec<Way> = ring
+        .iter()
+        .flat_map(|(from, to, origin)| [None, Some(*origin)].map(|origin| Way { from, to, origin }))
+        .collect();
+    let records = world.an_hour_of(&ways, "orders", Names::Kept).await;
+    for cluster in ["a", "b", "c"] {
+        assert_eq!(world.assert_once(cluster), 3 * records, "{cluster}");
     }
 }

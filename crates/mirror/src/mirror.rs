@@ -68,6 +68,9 @@ pub enum MirrorError {
     /// The target cluster failed us.
     #[error("target cluster: {0}")]
     Target(#[source] ClusterError),
+    /// The cluster that the records were produced on failed us.
+    #[error("cluster of origin: {0}")]
+    Origin(#[source] ClusterError),
     /// Topics that cannot be copied; nothing was started or created.
     #[error("{}", listed(.0))]
     Topics(Vec<TopicProblem>),

@@ -21,6 +21,9 @@ pub struct FlowConfig {
     pub shares_target: bool,
     /// Which records are copied, by where they came from. Default: all.
     pub forward: Forward,
+    /// With [`Forward::Local`]: not those produced on the source, but those that flows have copied there and that were produced on
+    /// the cluster of this id. Default: none.
+    pub origin: Option<String>,
     /// The longest gap, in offsets, that [`Offsets::Auto`] fills before the first record of a partition. Default
     /// 100,000,000, which takes some ten seconds.
     pub leading_gap_limit: i64,
@@ -127,6 +130,7 @@ impl Default for FlowConfig {
             offsets: Offsets::Auto,
             shares_target: false,
             forward: Forward::Everything,
+            origin: None,
             leading_gap_limit: 100_000_000,
             on_source_accident: OnSourceAccident::Stop,
             follow_retention: false,

@@ -77,13 +77,15 @@ impl Flow {
             None => Arc::new(TopicPositions::open(target.clone(), &config.name).await?),
         };
         let stored = store.load().await?;
-        let known = known_producers(&stored, source.id());
+        let origin = config.origin.as_deref().unwrap_or(source.id());
+        let known = known_producers(&stored, origin);
         let producers = match known {
             Some(producers) => producers,
-            None => register(&target, &*store, source.id()).await?,
+            None => register(&target, &*store, origin).await?,
         };
         let (stored, running, is_new) = (&stored.partitions, &HashSet::new(), known.is_none());
-        let prepared = preparer.prepare(looked, Known { stored, running, is_new }, &*store).await?;
+        // Boxed: whoever awaits the start would carry its size along.
+        let prepared = Box::pin(preparer.prepare(looked, Known { stored, running, is_new }, &*store)).await?;
         let commands = FlowTask::spawn(Parts { config, source, target, store: store.clone(), producers });
         let handle = FlowHandle { commands, preparer, store };
         handle.command(Command::Add(prepared)).await?;

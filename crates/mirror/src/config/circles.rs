@@ -4,6 +4,7 @@
 use super::{FlowSettings, Setup};
 use crate::naming::TopicNaming;
 use crate::topics::TopicFilter;
+use std::collections::{BTreeMap, BTreeSet};
 use verbatim_pipeline::{Forward, Offsets};
 
 /// What came of it.
@@ -25,25 +26,31 @@ pub(super) fn arrange(setup: &mut Setup) -> Arranged {
         .cloned()
         .collect();
     let Arranged { mut problems, mut warnings } = Arranged::default();
-    for flow in setup.flows.iter_mut().filter(|flow| keeping.iter().any(|kept| kept.name == flow.name)) {
-        let asked = flow.clone();
-        let feeds = |source: &str, target: &str| {
-            let leads = |other: &&FlowSettings| other.source == source && other.target == target;
-            keeping.iter().filter(leads).any(|other| overlap(&asked, other))
+    let ways: BTreeMap<&str, Ways> =
+        keeping.iter().map(|flow| (flow.name.as_str(), Ways::of(flow, &keeping))).collect();
+    for flow in &mut setup.flows {
+        let Some(way) = ways.get(flow.name.as_str()) else { continue };
+        // Once one of the flows that meet has to tell records apart, all of them do: what came far must not look like what is near.
+        let meets = |other: &&FlowSettings| {
+            overlap(flow, other) && ways.get(other.name.as_str()).is_some_and(Ways::tell_apart)
         };
-        let others: Vec<&str> = keeping
-            .iter()
-            .filter(|other| other.target == asked.source && overlap(&asked, other))
-            .map(|other| other.source.as_str())
-            .collect();
-        // What came to the source from there gets to the target without us, or must not go back.
-        let comes_back = others.iter().any(|other| *other == flow.target || feeds(other, &flow.target));
+        let tells_apart = keeping.iter().any(|other| meets(&other));
         let is_one_of_several = keeping
             .iter()
             .any(|other| other.target == flow.target && other.source != flow.source && overlap(flow, other));
-        if comes_back || is_one_of_several {
-            flow.shares_target = true;
+        flow.shares_target |= tells_apart || is_one_of_several;
+        if tells_apart {
+            match flow.forward {
+                None => flow.carries.clone_from(&way.carried),
+                Some(Forward::Local) => {}
+                Some(Forward::Everything) => problems.push(format!(
+                    "flow {}: forward = \"all\" would send records back to where they came from, or twice to {}; leave it out, or give \
+                     it topics of its own",
+                    flow.name, flow.target
+                )),
+            }
         }
+        flow.is_local = tells_apart || flow.forward == Some(Forward::Local);
         // A group has read local records and copies; the other side has them in another order, and one offset cannot say which.
         if flow.shares_target && (flow.groups.interval.is_some() || flow.beacons.checkpoints.is_some()) {
             (flow.groups.interval, flow.groups.goes_back, flow.beacons.checkpoints) = (None, false, None);
@@ -59,34 +66,36 @@ pub(super) fn arrange(setup: &mut Setup) -> Arranged {
                 flow.name, flow.target
             ));
         }
-        if !comes_back {
-            if circle(flow, &keeping).is_some_and(|length| length > 2) {
-                problems.push(format!(
-                    "flow {} copies topics under their own names and is part of a circle: records would go round for ever; give it \
-                     naming = \"prefix\" or topics of its own, or let a flow lead from each cluster to each other",
-                    flow.name
-                ));
-            }
-            continue;
-        }
-        match flow.forward {
-            None => flow.forward = Some(Forward::Local),
-            Some(Forward::Local) => {}
-            Some(Forward::Everything) => problems.push(format!(
-                "flow {}: forward = \"all\" would send records back to where they came from, or twice to {}; leave it out, or give \
-                 it topics of its own",
-                flow.name, flow.target
-            )),
-        }
-        let is_missing = |other: &&&str| **other != asked.target && !feeds(other, &asked.target);
-        if let Some(other) = others.iter().find(is_missing) {
-            problems.push(format!(
-                "flow {}: what {other} sends to {} under its own name would not get to {}: add a flow from {other} to {}",
-                flow.name, flow.source, flow.target, flow.target
-            ));
-        }
     }
     Arranged { problems, warnings }
+}
+
+/// Clusters whose records come to the source of a flow through others: of each cluster's records one way leads to each other cluster.
+struct Ways {
+    /// That get to the flow's target through it.
+    carried: Vec<String>,
+    /// That get there otherwise, or were produced there.
+    others: usize,
+}
+
+impl Ways {
+    fn of(flow: &FlowSettings, keeping: &[FlowSettings]) -> Self {
+        let meeting: Vec<&FlowSettings> = keeping.iter().filter(|other| overlap(flow, other)).collect();
+        let clusters: BTreeSet<&str> = meeting.iter().map(|other| other.source.as_str()).collect();
+        let comes_here =
+            |origin: &&str| *origin != flow.source && carrier(origin, &flow.source, &meeting).is_some();
+        let is_carried = |origin: &&str| {
+            *origin != flow.target && carrier(origin, &flow.target, &meeting) == Some(flow.name.as_str())
+        };
+        let (carried, others): (Vec<&str>, Vec<&str>) =
+            clusters.into_iter().filter(comes_here).partition(is_carried);
+        Self { carried: carried.into_iter().map(str::to_owned).collect(), others: others.len() }
+    }
+
+    /// Whether some of what comes to the source must not go on.
+    fn tell_apart(&self) -> bool {
+        self.others > 0
+    }
 }
 
 /// Whether a topic is called on the target as on the source.
@@ -95,18 +104,22 @@ fn keeps_names(naming: &TopicNaming) -> bool {
     naming.target_of(ANY) == ANY
 }
 
-/// The number of flows on the shortest way from the target of `start` back to its source, itself included, along flows whose topics
-/// overlap with its own.
-fn circle(start: &FlowSettings, flows: &[FlowSettings]) -> Option<usize> {
-    let mut ends = vec![start.target.as_str()];
-    for length in 2..=flows.len() {
-        let next = flows.iter().filter(|next| ends.contains(&next.source.as_str()) && overlap(start, next));
-        ends = next.map(|next| next.target.as_str()).collect();
-        if ends.contains(&start.source.as_str()) {
-            return Some(length);
+/// The name of the flow that brings the records of cluster `origin` to `target`: the last one on the shortest way, the first of the file
+/// where there are several.
+fn carrier<'a>(origin: &str, target: &str, flows: &[&'a FlowSettings]) -> Option<&'a str> {
+    let mut reached: BTreeMap<&str, Option<&'a str>> = [(origin, None)].into();
+    loop {
+        let mut next: BTreeMap<&str, Option<&'a str>> = BTreeMap::new();
+        for flow in flows.iter().filter(|flow| reached.contains_key(flow.source.as_str())) {
+            if !reached.contains_key(flow.target.as_str()) {
+                next.entry(&flow.target).or_insert(Some(&flow.name));
+            }
         }
+        if next.is_empty() {
+            return reached.get(target).copied().flatten();
+        }
+        reached.extend(next);
     }
-    None
 }
 
 /// Whether a topic may be meant by both, as far as their patterns tell: a pattern of one, taken for a name, is meant by the other.

@@ -63,6 +63,12 @@ pub struct FlowSettings {
     pub forward: Option<Forward>,
     /// Whether others write to the target's topics too.
     pub shares_target: bool,
+    /// Whether only what was produced on the source is copied, and what `carries` says. As told, and as the other flows demand; not
+    /// written down.
+    pub is_local: bool,
+    /// Clusters whose records come to the source through other flows and get to the target through this one, besides what is
+    /// produced on the source. As the other flows demand; not written down.
+    pub carries: Vec<String>,
     /// Where topics start that nothing is copied of yet: `[REGEX=]WHERE`.
     pub start: Vec<String>,
     /// What is done when the source's log has changed.
@@ -178,6 +184,8 @@ impl FlowSettings {
             offsets: Offsets::default(),
             forward: None,
             shares_target: false,
+            is_local: false,
+            carries: Vec::new(),
             start: Vec::new(),
             on_source_accident: OnSourceAccident::default(),
             follow_retention: false,

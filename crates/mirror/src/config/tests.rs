@@ -1,5 +1,4 @@
 use super::*;
-use verbatim_pipeline::Forward;
 
 fn from(name: &str, text: &str) -> Result<(Setup, Vec<Problem>), String> {
     let folder = std::env::temp_dir().join(format!("verbatim-config-{}-{name}", std::process::id()));
@@ -83,7 +82,7 @@ fn unknown_keys_are_warned_of() {
 fn names_that_are_kept_must_not_lead_in_circles() {
     let setup = |flows: &[(&str, &str, &str, &str)]| {
         let mut text = String::new();
-        for cluster in ["a", "b", "c"] {
+        for cluster in ["a", "b", "c", "d"] {
             text += &format!("[clusters.{cluster}]\nbootstrap = \"{cluster}:1\"\n");
         }
         for (from, to, topics, naming) in flows {
@@ -94,15 +93,14 @@ fn names_that_are_kept_must_not_lead_in_circles() {
         from("circles.toml", &text).map(|(setup, _)| setup)
     };
     let identity = "identity";
-    let local = Some(Forward::Local);
     for (flows, expected) in [
-        (&[("a", "b", ".*", "prefix"), ("b", "a", ".*", "prefix")][..], (None, false)),
-        (&[("a", "b", "x.*", identity), ("b", "a", "y.*", identity)], (None, false)),
-        (&[("a", "b", ".*", identity), ("b", "c", ".*", identity)], (None, false)),
-        (&[("a", "b", ".*", identity), ("b", "a", ".*", "prefix")], (None, false)),
-        (&[("a", "c", "x", identity), ("b", "c", "y", identity)], (None, false)),
-        (&[("a", "c", "x.*", identity), ("b", "c", "x.*", identity)], (None, true)),
-        (&[("a", "b", ".*", identity), ("b", "a", "orders", "{topic}")], (local, true)),
+        (&[("a", "b", ".*", "prefix"), ("b", "a", ".*", "prefix")][..], (false, false)),
+        (&[("a", "b", "x.*", identity), ("b", "a", "y.*", identity)], (false, false)),
+        (&[("a", "b", ".*", identity), ("b", "c", ".*", identity)], (false, false)),
+        (&[("a", "b", ".*", identity), ("b", "a", ".*", "prefix")], (false, false)),
+        (&[("a", "c", "x", identity), ("b", "c", "y", identity)], (false, false)),
+        (&[("a", "c", "x.*", identity), ("b", "c", "x.*", identity)], (false, true)),
+        (&[("a", "b", ".*", identity), ("b", "a", "orders", "{topic}")], (true, true)),
         (
             &[
                 ("a", "b", ".*", identity),
@@ -112,17 +110,26 @@ fn names_that_are_kept_must_not_lead_in_circles() {
                 ("c", "a", ".*", identity),
                 ("c", "b", ".*", identity),
             ],
-            (local, true),
+            (true, true),
         ),
     ] {
         for flow in setup(flows).unwrap().flows {
-            assert_eq!((flow.forward, flow.shares_target), expected, "{} of {flows:?}", flow.name);
+            assert_eq!((flow.is_local, flow.shares_target), expected, "{} of {flows:?}", flow.name);
         }
     }
     let ring = [("a", "b", ".*", identity), ("b", "c", ".*", identity), ("c", "a", ".*", identity)];
-    let problems = setup(&ring).unwrap_err();
-    for flow in ["a-b", "b-c", "c-a"] {
-        let part = format!("flow {flow} copies topics under their own names and is part of a circle");
-        assert!(problems.contains(&part), "{problems}");
+    for (flow, carries) in setup(&ring).unwrap().flows.iter().zip(["c", "a", "b"]) {
+        assert_eq!((flow.is_local, &flow.carries[..]), (true, &[carries.to_owned()][..]), "{}", flow.name);
     }
+    // A diamond: what a sends gets to d by one way only.
+    let diamond = [
+        ("a", "b", ".*", identity),
+        ("a", "c", ".*", identity),
+        ("b", "d", ".*", identity),
+        ("c", "d", ".*", identity),
+    ];
+    let flows = setup(&diamond).unwrap().flows;
+    assert!(flows.iter().all(|flow| flow.is_local), "{flows:?}");
+    let carries: Vec<_> = flows.iter().map(|flow| flow.carries.concat()).collect();
+    assert_eq!(carries, ["", "", "a", ""]);
 }

@@ -9,7 +9,7 @@ use crate::takeover::Takeover;
 use crate::topics::{ConfigRules, TopicFilter, TopicSelection};
 use std::time::Duration;
 use tokio::sync::watch;
-use verbatim_pipeline::{Cluster, ClusterConfig, FlowConfig, FlowView};
+use verbatim_pipeline::{Cluster, ClusterConfig, FlowConfig, FlowView, Forward};
 use verbatim_wire::cluster::ClusterError;
 use verbatim_wire::transport::TlsConfig;
 
@@ -38,6 +38,8 @@ pub(super) struct Member {
     pub(super) flow: FlowSettings,
     pub(super) source: ClusterSettings,
     pub(super) target: ClusterSettings,
+    /// The cluster that the records copied were produced on, if that is not the source.
+    pub(super) origin: Option<ClusterSettings>,
     pub(super) state: watch::Sender<FlowState>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) takeover: Takeover,
@@ -123,7 +125,12 @@ impl Member {
             return Ok(Started { mirror: None, aside });
         }
         let source = connect(&self.source).await.map_err(MirrorError::Source)?;
-        let config = MirrorConfig { takeover: self.takeover.clone(), ..mirror_config(flow)? };
+        let mut config = MirrorConfig { takeover: self.takeover.clone(), ..mirror_config(flow)? };
+        if let Some(origin) = &self.origin {
+            // Its id is all that is wanted of it; it may be away later.
+            let origin = connect(origin).await.map_err(MirrorError::Origin)?;
+            config.flow.origin = Some(origin.id().to_owned());
+        }
         let (topics, rules) = (config.topics.clone(), config.configs.clone());
         let mirror = Mirror::start(source.clone(), target.clone(), config).await?;
         aside.sync_configs(flow, (&source, &target), &topics, rules);
@@ -166,7 +173,7 @@ pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
             isolation: flow.isolation,
             offsets: flow.offsets,
             shares_target: flow.shares_target,
-            forward: flow.forward.unwrap_or_default(),
+            forward: if flow.is_local { Forward::Local } else { Forward::Everything },
             on_source_accident: flow.on_source_accident,
             follow_retention: flow.follow_retention,
             budget_bytes: flow.memory_bytes,

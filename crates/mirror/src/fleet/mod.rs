@@ -5,7 +5,7 @@ mod member;
 
 pub use member::FlowState;
 
-use crate::config::Setup;
+use crate::config::{Beacons, FlowSettings, Setup};
 use crate::mirror::MirrorError;
 use crate::takeover::{Takeover, TakeoverError, take_over};
 use member::Member;
@@ -30,6 +30,18 @@ pub async fn look_for_takeover(setup: &Setup, flow: &str) -> Result<Takeover, Mi
     let target = connect(target).await.map_err(TakeoverError::Target)?;
     let topics = mirror_config(flow)?.topics;
     Ok(take_over(flow, &source, &target, &topics).await?)
+}
+
+/// The part of `flow` that carries on what was produced on cluster `origin`: a flow of its own, with its own positions and producers,
+/// and nothing beside the data.
+fn carrier(flow: &FlowSettings, origin: &str) -> (FlowSettings, Option<String>) {
+    let mut carrier = flow.clone();
+    carrier.name = format!("{}.from.{origin}", flow.name);
+    carrier.configs.interval = None;
+    carrier.acls.interval = None;
+    carrier.groups.interval = None;
+    carrier.beacons = Beacons { copies_heartbeats: flow.beacons.copies_heartbeats, ..Beacons::default() };
+    (carrier, Some(origin.to_owned()))
 }
 
 /// The flows of a setup, running.
@@ -73,16 +85,20 @@ impl Fleet {
     pub fn start_from(setup: &Setup, takeovers: &BTreeMap<String, Takeover>) -> Self {
         let (stop, stopping) = watch::channel(false);
         let (mut ships, mut tasks) = (Vec::new(), Vec::new());
-        for flow in &setup.flows {
+        let of_file = setup.flows.iter().map(|flow| (flow.clone(), None));
+        let carriers =
+            setup.flows.iter().flat_map(|flow| flow.carries.iter().map(|origin| carrier(flow, origin)));
+        for (flow, origin) in of_file.chain(carriers) {
             let cluster = |name: &str| setup.clusters.get(name).cloned();
             let (Some(source), Some(target)) = (cluster(&flow.source), cluster(&flow.target)) else {
                 continue;
             };
+            let origin = origin.and_then(|name| cluster(&name));
             let (tell, state) = watch::channel(FlowState::Starting);
             let name = flow.name.clone();
             let takeover = takeovers.get(&name).cloned().unwrap_or_default();
-            let (flow, stop) = (flow.clone(), stopping.clone());
-            let member = Member { flow, source, target, state: tell, stop, takeover };
+            let member =
+                Member { flow, source, target, origin, state: tell, stop: stopping.clone(), takeover };
             tasks.push(tokio::spawn(member.run()));
             ships.push(Ship { name, state });
         }

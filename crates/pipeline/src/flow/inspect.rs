@@ -23,7 +23,7 @@ pub(crate) enum Verdict {
     DropControl,
     /// Emptied by compaction.
     DropEmpty,
-    /// A flow has copied it to the source, and only what was produced there goes on.
+    /// It was produced on another cluster than those that are copied.
     DropForeign,
     /// Wholly below the position: a broker serves from the start of a batch.
     BeforeStart,
@@ -205,11 +205,11 @@ impl<'a> AbortedWalk<'a> {
 }
 
 impl InspectedBatch {
-    /// Whether its records, if they are to be copied, were produced on the source; `None` if that is not known.
-    pub(crate) fn is_local(&self, origins: &Origins) -> Option<bool> {
+    /// Whether its records are copied, by where they were produced; `None` if that is not known.
+    pub(crate) fn is_copied(&self, origins: &Origins) -> Option<bool> {
         match self.verdict {
             Verdict::Forward | Verdict::Repack(RepackReason::Holes | RepackReason::StartsBefore) => {
-                origins.is_local(self.batch.header.producer_id)
+                origins.is_copied(self.batch.header.producer_id)
             }
             // Flows write neither transactions nor old formats.
             _ => Some(true),
@@ -224,7 +224,7 @@ impl FlowTask {
         let origins = self.origins.clone();
         let mut unknown: Option<(i64, i64)> = None;
         let mut next_offset = inspect(slice, self.config.isolation, |mut inspected| {
-            match origins.as_ref().map_or(Some(true), |origins| inspected.is_local(origins)) {
+            match origins.as_ref().map_or(Some(true), |origins| inspected.is_copied(origins)) {
                 Some(true) => {}
                 Some(false) => (inspected.verdict, inspected.is_gap) = (Verdict::DropForeign, true),
                 None => {

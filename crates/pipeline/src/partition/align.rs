@@ -266,10 +266,10 @@ async fn copies(
 /// Whether a batch of the source is one of those that are copied.
 async fn is_copied(inspected: &InspectedBatch, what: &Align) -> Result<bool, Misaligned> {
     let Some(origins) = &what.origins else { return Ok(true) };
-    if inspected.is_local(origins).is_none() {
+    if inspected.is_copied(origins).is_none() {
         origins.learn(&[inspected.batch.header.producer_id]).await?;
     }
-    Ok(inspected.is_local(origins) != Some(false))
+    Ok(inspected.is_copied(origins) != Some(false))
 }
 
 fn records_of(inspected: &InspectedBatch, limits: RepackLimits) -> Result<Vec<Kept>, RepackError> {

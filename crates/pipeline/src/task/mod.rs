@@ -96,7 +96,8 @@ impl FlowTask {
         let (events, inbox) = mpsc::channel(EVENT_QUEUE);
         let (commander, commands) = mpsc::channel(16);
         let budget = Budget::new(config.budget_bytes, source.pool().clone());
-        let origins = (config.forward == Forward::Local).then(|| Arc::new(Origins::new(source.clone())));
+        let origins = || Arc::new(Origins::new(source.clone(), config.origin.clone()));
+        let origins = (config.forward == Forward::Local).then(origins);
         let task = Self {
             origins,
             to_learn: HashSet::new(),
