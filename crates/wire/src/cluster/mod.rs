@@ -84,6 +84,9 @@ struct Inner {
     bootstrap: tokio::sync::Mutex<Option<Connection>>,
 }
 
+/// How often a broker is asked to describe its cluster before that is an error.
+const DESCRIBE_ATTEMPTS: u32 = 10;
+
 impl Cluster {
     /// Connects to the first bootstrap address that answers and learns the brokers.
     ///
@@ -113,12 +116,16 @@ impl Cluster {
                 return Err(Arc::new(ConnectionError { address: bootstrap.address().into(), cause }).into());
             }
         }
-        let answer = bootstrap.call(&MetadataRequest::default().with_topics(Some(Vec::new()))).await?;
-        let metadata = Metadata::of_cluster(&answer)?;
-        // A flow's state belongs to the ids of both clusters: without one there is no telling whose it is.
-        let no_id =
-            || ClusterError::Missing { request: metadata::REQUEST, subject: "the cluster's id".to_owned() };
-        let id = answer.cluster_id.as_ref().map(ToString::to_string).ok_or_else(no_id)?;
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1), 1);
+        let (id, metadata) = loop {
+            match described(&bootstrap).await {
+                // A broker that has just started may not know its cluster yet.
+                Err(ClusterError::Missing { .. }) if backoff.attempts() < DESCRIBE_ATTEMPTS => {
+                    tokio::time::sleep(backoff.pause()).await;
+                }
+                outcome => break outcome?,
+            }
+        };
         Ok(Self(Arc::new(Inner {
             config,
             connector,
@@ -270,6 +277,15 @@ impl Cluster {
         *self.0.brokers.write().unwrap_or_else(PoisonError::into_inner) = metadata.clone();
         Ok(metadata)
     }
+}
+
+/// The cluster's id and brokers. A flow's state belongs to the ids of both clusters: without one there is no telling whose it is.
+async fn described(bootstrap: &Connection) -> Result<(String, Metadata), ClusterError> {
+    let answer = bootstrap.call(&MetadataRequest::default().with_topics(Some(Vec::new()))).await?;
+    let metadata = Metadata::of_cluster(&answer)?;
+    let no_id =
+        || ClusterError::Missing { request: metadata::REQUEST, subject: "the cluster's id".to_owned() };
+    Ok((answer.cluster_id.as_ref().map(ToString::to_string).ok_or_else(no_id)?, metadata))
 }
 
 /// The first bootstrap address that answers, or what each of them said.
