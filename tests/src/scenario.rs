@@ -23,6 +23,7 @@ use verbatim_testbroker::{BatchBuilder, MemoryNetwork, TestCluster, TestClusterB
 use verbatim_wire::transport::MemoryConnector;
 
 use crate::oracle::{RawBatch, compare_batches, parse_batches};
+use crate::sameness::seen;
 
 /// How long anything that has to happen may take. With a paused clock this is not waited for, only counted.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -148,6 +149,14 @@ impl Stage {
         let report = compare_batches(partition, expected, found, false).unwrap();
         assert_eq!(report.difference, None, "{topic}-{partition} after {} equal batches", report.batches);
         assert_one_writer(topic, partition, &target);
+    }
+
+    /// The partition on the target holds the same records as on the source, in batches of whatever size, all written by one producer,
+    /// numbered without a gap.
+    pub fn assert_holds_records(&self, topic: &str, partition: i32) {
+        let (source, target) = (seen(&self.source, topic, partition), seen(&self.target, topic, partition));
+        assert!(source.values().eq(target.values()), "{topic}-{partition}: {source:?} became {target:?}");
+        assert_one_writer(topic, partition, &log(&self.target, topic, partition));
     }
 }
 

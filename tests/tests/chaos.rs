@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kafka_protocol::messages::ApiKey;
-use verbatim_pipeline::{FlowConfig, Offsets, OffsetsHeld, OnSourceAccident};
+use verbatim_pipeline::{Batching, FlowConfig, Offsets, OffsetsHeld, OnSourceAccident};
 use verbatim_testbroker::{BatchBuilder, Control, Corruption, ErrorCode, TestCluster, batch};
 use verbatim_tests::scenario::{Dice, Instance, Stage, eventually, numbered, soon, translated_config};
 
@@ -145,6 +145,7 @@ impl Play {
         let config = FlowConfig {
             on_source_accident: *dice.pick(&[OnSourceAccident::Stop, OnSourceAccident::Continue]),
             offsets: *dice.pick(&[Offsets::Translate, Offsets::Preserve, Offsets::Auto]),
+            batching: *dice.pick(&[Batching::Verbatim, Batching::Adaptive]),
             position_interval: Duration::from_millis(*dice.pick(&[20, 200, 2000, 100_000])),
             lanes_per_broker: 1 + dice.roll(3) as u8,
             requests_per_lane: 1 + dice.roll(6) as usize,
@@ -455,6 +456,7 @@ impl Play {
                 partition: number,
                 is_preserved: partition.offsets == OffsetsHeld::Preserved,
                 is_compacted: self.is_compacted,
+                is_merged: self.config.batching == Batching::Adaptive,
                 map: &map,
             };
             if partition.stopped.is_some() {

@@ -33,6 +33,12 @@ impl Budget {
         is_granted
     }
 
+    /// Whether `bytes` may be taken for records put together anew. What they were in goes soon after, so a quarter more than the
+    /// bound may be held.
+    pub(crate) fn has_room_to_merge(&self, bytes: usize) -> bool {
+        self.held_bytes() + bytes <= self.limit_bytes + self.limit_bytes / 4
+    }
+
     /// The answer is here (and counts as a frame from now on), or will not come.
     pub(crate) fn release(&mut self, bytes: usize) {
         self.reserved_bytes = self.reserved_bytes.saturating_sub(bytes);

@@ -11,6 +11,8 @@ pub struct FlowConfig {
     pub name: String,
     /// Which records are copied. Default: committed ones only.
     pub isolation: Isolation,
+    /// Whether small batches become larger ones where a partition is behind. Default: no, bytes go on as they are.
+    pub batching: Batching,
     /// Where a partition without a stored position starts, unless its topic says otherwise. Default: its first
     /// record.
     pub start: Start,
@@ -97,6 +99,17 @@ pub enum Offsets {
     Auto,
 }
 
+/// Whether batches go on as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Batching {
+    /// Always, where the target takes them.
+    #[default]
+    Verbatim,
+    /// Unless a partition is behind and its batches are small: then neighbours become one, with every record as it was, at its
+    /// offset. Brokers take one batch of a partition per request, so small ones alone move slowly.
+    Adaptive,
+}
+
 /// Which records are copied, by where they came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Forward {
@@ -126,6 +139,7 @@ impl Default for FlowConfig {
         Self {
             name: "default".to_owned(),
             isolation: Isolation::ReadCommitted,
+            batching: Batching::Verbatim,
             start: Start::Earliest,
             offsets: Offsets::Auto,
             shares_target: false,

@@ -38,7 +38,7 @@ mod status;
 mod task;
 mod view;
 
-pub use config::{FlowConfig, Forward, Offsets, OnSourceAccident, Start};
+pub use config::{Batching, FlowConfig, Forward, Offsets, OnSourceAccident, Start};
 pub use error::{FlowError, PartitionName, Side, StopReason};
 pub use flow::RepackError;
 pub use handle::{FinalPositions, Flow, FlowHandle};

@@ -70,6 +70,7 @@ impl Status {
             let Counters {
                 forwarded_batches,
                 repacked_batches,
+                merged_batches,
                 records,
                 bytes,
                 aborted_batches,
@@ -79,6 +80,7 @@ impl Status {
             } = partition.counters;
             total.forwarded_batches += forwarded_batches;
             total.repacked_batches += repacked_batches;
+            total.merged_batches += merged_batches;
             total.records += records;
             total.bytes += bytes;
             total.aborted_batches += aborted_batches;

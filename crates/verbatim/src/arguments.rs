@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
-use verbatim_pipeline::{Offsets, OnSourceAccident};
+use verbatim_pipeline::{Batching, Offsets, OnSourceAccident};
 
 /// Copies Kafka topics between clusters by forwarding record batches byte for byte.
 #[derive(Debug, Parser)]
@@ -47,7 +47,7 @@ examples:
   verbatim run --from a:9092 --to b:9092 --topics '.*' --start 'logs-.*=latest' --offsets preserve")]
 #[command(group = ArgGroup::new("single").args([
     "from", "to", "topics", "name", "offsets", "start", "on_source_accident", "follow_retention", "read_uncommitted",
-    "from_ca_file", "to_ca_file", "memory",
+    "from_ca_file", "to_ca_file", "memory", "batching",
 ]).multiple(true))]
 pub(crate) struct RunArguments {
     /// Configuration file: TOML with clusters and flows, or MirrorMaker 2's (*.properties)
@@ -98,6 +98,9 @@ pub(crate) struct RunArguments {
     /// PEM file of authorities to trust for a tls:// target; default: the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) to_ca_file: Option<PathBuf>,
+    /// Whether bytes go on as they are, or neighbouring small batches become one where a partition is behind
+    #[arg(long, value_enum, default_value = "verbatim")]
+    pub(crate) batching: BatchingArgument,
     /// Memory for data on its way, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) memory: u32,
@@ -154,6 +157,21 @@ impl From<OffsetsArgument> for Offsets {
             OffsetsArgument::Preserve => Self::Preserve,
             OffsetsArgument::Translate => Self::Translate,
             OffsetsArgument::Auto => Self::Auto,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum BatchingArgument {
+    Verbatim,
+    Adaptive,
+}
+
+impl From<BatchingArgument> for Batching {
+    fn from(argument: BatchingArgument) -> Self {
+        match argument {
+            BatchingArgument::Verbatim => Self::Verbatim,
+            BatchingArgument::Adaptive => Self::Adaptive,
         }
     }
 }

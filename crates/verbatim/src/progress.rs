@@ -88,10 +88,14 @@ impl Progress {
         let total = status.total();
         let elapsed = self.started.elapsed();
         let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-        let batches = total.forwarded_batches + total.repacked_batches;
+        let batches = total.forwarded_batches + total.repacked_batches + total.merged_batches;
         let repacked = match total.repacked_batches {
             0 => String::new(),
             repacked => format!(", {} of them repacked", units::count(repacked)),
+        };
+        let merged = match total.merged_batches {
+            0 => String::new(),
+            merged => format!(", {} of them merged", units::count(merged)),
         };
         let filled = match total.filled_offsets {
             0 => String::new(),
@@ -104,7 +108,7 @@ impl Progress {
             format!(", the first batch after {} ms", after.as_millis())
         });
         format!(
-            "copied {} records in {} batches{repacked}{filled}{gaps}, {} in {} ({}/s){first}",
+            "copied {} records in {} batches{repacked}{merged}{filled}{gaps}, {} in {} ({}/s){first}",
             units::count(total.records),
             units::count(batches),
             units::bytes(total.bytes),

@@ -26,6 +26,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         from_ca_file,
         to_ca_file,
         memory,
+        batching,
         config: _,
         flows: _,
         takeover: _,
@@ -48,6 +49,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     config.flow.on_source_accident = on_source_accident.into();
     config.flow.follow_retention = follow_retention;
     config.starts = start.iter().map(|text| StartOf::parse(text)).collect::<Result<_, _>>()?;
+    config.flow.batching = batching.into();
     config.flow.budget_bytes = (memory as usize) << 20;
     if read_uncommitted {
         config.flow.isolation = Isolation::ReadUncommitted;

@@ -15,6 +15,8 @@ pub(crate) struct Copy<'a> {
     pub(crate) partition: i32,
     pub(crate) is_preserved: bool,
     pub(crate) is_compacted: bool,
+    /// Batches may have become larger ones.
+    pub(crate) is_merged: bool,
     pub(crate) map: &'a OffsetMap,
 }
 
@@ -24,6 +26,8 @@ impl Copy<'_> {
             self.assert_compacted();
         } else if self.is_preserved {
             assert_same_partition(self.stage, TOPIC, self.partition);
+        } else if self.is_merged {
+            self.stage.assert_holds_records(TOPIC, self.partition);
         } else {
             let source = committed(&log(&self.stage.source, TOPIC, self.partition));
             self.stage.assert_holds(TOPIC, self.partition, &source);

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use verbatim_pipeline::{Forward, Isolation, Offsets, OnSourceAccident};
+use verbatim_pipeline::{Batching, Forward, Isolation, Offsets, OnSourceAccident};
 
 /// All of a configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub struct FlowSettings {
     pub follow_retention: bool,
     /// Which records are copied.
     pub isolation: Isolation,
+    /// Whether small batches become larger ones where a partition is behind.
+    pub batching: Batching,
     /// Memory for data on its way, in bytes.
     pub memory_bytes: usize,
     /// Replicas of topics created; `None` takes as many as on the source.
@@ -190,6 +192,7 @@ impl FlowSettings {
             on_source_accident: OnSourceAccident::default(),
             follow_retention: false,
             isolation: Isolation::ReadCommitted,
+            batching: Batching::Verbatim,
             memory_bytes: 16 << 20,
             replication_factor: None,
             refresh_topics: Duration::from_secs(2),

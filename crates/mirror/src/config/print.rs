@@ -4,7 +4,7 @@ use super::{FlowSettings, Setup, SyncsLocation};
 use crate::naming::Naming;
 use std::fmt;
 use std::time::Duration;
-use verbatim_pipeline::{Forward, Isolation, Offsets, OnSourceAccident};
+use verbatim_pipeline::{Batching, Forward, Isolation, Offsets, OnSourceAccident};
 
 pub(super) fn print(setup: &Setup, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (name, cluster) in &setup.clusters {
@@ -91,6 +91,13 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
             text(match flow.isolation {
                 Isolation::ReadCommitted => "read_committed",
                 Isolation::ReadUncommitted => "read_uncommitted",
+            }),
+        ),
+        (
+            "batching",
+            text(match flow.batching {
+                Batching::Verbatim => "verbatim",
+                Batching::Adaptive => "adaptive",
             }),
         ),
         ("memory", flow.memory_bytes.to_string()),

@@ -6,7 +6,7 @@ use crate::naming::{Naming, Template};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use verbatim_pipeline::{Forward, Isolation, Offsets, OnSourceAccident};
+use verbatim_pipeline::{Batching, Forward, Isolation, Offsets, OnSourceAccident};
 
 pub(crate) fn read(bytes: &[u8]) -> Found {
     let mut found = Found::default();
@@ -115,6 +115,7 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.on_source_accident, section.text("on_source_accident", accident));
     set(&mut flow.follow_retention, section.text("follow_retention", boolean));
     set(&mut flow.isolation, section.text("isolation", isolation));
+    set(&mut flow.batching, section.text("batching", batching));
     set(&mut flow.memory_bytes, section.text("memory", bytes));
     set(&mut flow.replication_factor, section.text("replication_factor", number).map(Some));
     set(&mut flow.refresh_topics, section.text("refresh_topics", duration));
@@ -177,6 +178,14 @@ fn accident(text: &str) -> Result<OnSourceAccident, String> {
         "reseed" => Ok(OnSourceAccident::Reseed),
         "continue" => Ok(OnSourceAccident::Continue),
         _ => Err(format!("{text:?} is none of stop, reseed and continue")),
+    }
+}
+
+fn batching(text: &str) -> Result<Batching, String> {
+    match text {
+        "verbatim" => Ok(Batching::Verbatim),
+        "adaptive" => Ok(Batching::Adaptive),
+        _ => Err(format!("{text:?} is neither verbatim nor adaptive")),
     }
 }
 

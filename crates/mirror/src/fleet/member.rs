@@ -176,6 +176,7 @@ pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
             forward: if flow.is_local { Forward::Local } else { Forward::Everything },
             on_source_accident: flow.on_source_accident,
             follow_retention: flow.follow_retention,
+            batching: flow.batching,
             budget_bytes: flow.memory_bytes,
             ..FlowConfig::default()
         },

@@ -1,6 +1,7 @@
 //! Stage 5: picks what goes into the next Produce request of a lane: at most one batch per partition, as
 //! brokers demand; partitions take turns.
 
+use super::merge;
 use crate::broker::{LaneKey, TargetLane};
 use crate::partition::Failure;
 use crate::task::FlowTask;
@@ -56,6 +57,13 @@ impl FlowTask {
 
     /// Takes the next batch of each ready partition, in turn, until the request is full.
     pub(crate) fn assemble(&mut self, key: LaneKey, version: i16, client_id: &str) -> Option<Assembled> {
+        // More partitions than fit a request of merged batches need not be looked at.
+        for at in 0..self.config.produce_request_bytes.div_ceil(merge::MERGED_BYTES) {
+            let Some(number) = self.lanes.get(&key).and_then(|lane| lane.ready.get(at).copied()) else {
+                break;
+            };
+            self.merge_waiting(number);
+        }
         // Checked as late as can be: right before sending.
         let claim = self.ownership.held(Instant::now()).map(|claim| claim.number);
         let lane = self.lanes.get_mut(&key)?;
@@ -86,6 +94,7 @@ impl FlowTask {
             }
             request_bytes += batch_bytes;
             partition.in_flight += 1;
+            partition.unmerged = partition.unmerged.saturating_sub(1);
             numbers.push(number);
         }
         // Only now do they queue up again: nothing may be picked twice for one request.

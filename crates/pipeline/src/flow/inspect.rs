@@ -268,7 +268,8 @@ impl FlowTask {
             return;
         }
         let may_be_compacted = route.source_traits.may_be_compacted || route.target_traits.is_compacted;
-        if partition.is_preserved() && !partition.agrees(&inspected, may_be_compacted) {
+        let (unpacked_bytes, pool) = (self.config.repack_limit_bytes, self.source.pool());
+        if partition.is_preserved() && !partition.agrees(&inspected, may_be_compacted, unpacked_bytes, pool) {
             return self.realign(number, now);
         }
         let must_wait = partition.is_repacking || !partition.backlog.is_empty();

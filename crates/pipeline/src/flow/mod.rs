@@ -17,6 +17,7 @@ pub(crate) mod fetch;
 pub(crate) mod fill;
 pub(crate) mod inspect;
 pub(crate) mod leading;
+pub(crate) mod merge;
 pub(crate) mod patch;
 pub(crate) mod produce;
 pub(crate) mod repack;

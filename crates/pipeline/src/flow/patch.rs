@@ -1,5 +1,6 @@
 //! Stage 4: the new header, 61 bytes; the payload stays the slice of the fetched frame that it is.
 
+use super::merge;
 use super::repack::{self, NewBatch, RepackError, RepackFailure, RepackLimits, Repacked};
 use crate::error::StopReason;
 use crate::partition::{Failure, Landmark, Partition, Placed, take_places};
@@ -7,7 +8,9 @@ use crate::positions::Position;
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use bytes::Bytes;
+use std::sync::Arc;
 use tokio::time::Instant;
+use verbatim_wire::connection::BufferPool;
 use verbatim_wire::records::{BatchHeader, HEADER_BYTES, ProducerStamp, patch};
 
 /// A batch that knows its target partition.
@@ -47,11 +50,18 @@ pub(crate) struct PatchedBatch {
     /// Sequence number of the record after its last.
     pub(crate) next_sequence: i32,
     pub(crate) is_repacked: bool,
+    /// How many batches it was made of; 0 if it is one.
+    pub(crate) merged_from: u32,
 }
 
 impl PatchedBatch {
     pub(crate) fn bytes(&self) -> usize {
         HEADER_BYTES + self.payload.len()
+    }
+
+    /// Number of its codec.
+    pub(crate) fn codec(&self) -> i16 {
+        BatchHeader::parse(&self.header).map_or(0, |header| header.attributes.codec())
     }
 
     /// Whether the bytes as fetched match the checksum they came with: reads all of them. The checksum was
@@ -105,6 +115,7 @@ impl FlowTask {
             needs_claim,
             next_sequence,
             is_repacked: routed.is_repacked,
+            merged_from: 0,
         };
         partition.queued_bytes += patched.bytes();
         partition.queue.push_back(patched);
@@ -113,23 +124,28 @@ impl FlowTask {
     /// The target holds this batch already, from an earlier life or another instance. That is believed once the last
     /// of what it holds has been compared.
     fn pass_over(&mut self, number: u32, routed: RoutedBatch, next_sequence: i32, now: Instant) {
+        let (unpacked_bytes, pool) = (self.config.repack_limit_bytes, self.source.pool().clone());
         let Some(partition) = self.partition(number) else { return };
         let left = partition.cursor.records_to_pass - i64::from(routed.header.records_count);
         let landmark = partition.cursor.landmark.filter(|_| left == 0);
+        // Those that may be in the target's last batch are kept whole: it may be several in one.
+        let last_records = partition.cursor.landmark.map_or(0, |Landmark(copy)| copy.records_count);
+        let is_near_the_end = partition.cursor.records_to_pass <= i64::from(last_records);
+        let (records, bytes) = (routed.header.records_count, HEADER_BYTES + routed.payload.len());
+        let is_repacked = routed.is_repacked;
+        // Of the others only what tells their place is. Copied: a frame held here might be all the memory there is.
+        let payload = if is_near_the_end { Bytes::copy_from_slice(&routed.payload) } else { Bytes::new() };
+        partition.passing.push(RoutedBatch { payload, ..routed });
         // A batch built anew may have been built otherwise then: it is compared record by record.
-        let is_it = landmark.is_none_or(|Landmark(copy)| patch::is_copy(&routed.header, &copy));
+        let is_it = landmark.is_none_or(|Landmark(copy)| partition.has_passed(&copy, unpacked_bytes, &pool));
         if left < 0 || !is_it {
             return self.realign(number, now);
         }
         partition.cursor.records_to_pass = left;
         partition.cursor.sequence = next_sequence;
-        // Only what tells its place is kept.
-        let payload_bytes = routed.payload.len();
-        let (records, is_repacked) = (routed.header.records_count, routed.is_repacked);
-        partition.passing.push(RoutedBatch { payload: Bytes::new(), ..routed });
         // Sent by this process and its answer lost: it counts. What an earlier process sent does not.
         if partition.generation > 0 {
-            partition.count(records, HEADER_BYTES + payload_bytes, is_repacked);
+            partition.count(records, bytes, is_repacked, 0);
         }
         if left == 0 {
             partition.passed_over();
@@ -243,6 +259,27 @@ impl FlowTask {
 }
 
 impl Partition {
+    /// Whether the target's last batch is the one passed over last, or the last ones in one.
+    fn has_passed(&self, copy: &BatchHeader, unpacked_bytes: usize, pool: &Arc<BufferPool>) -> bool {
+        let Some(last) = self.passing.last() else { return false };
+        if patch::is_copy(&last.header, copy) {
+            return true;
+        }
+        let mut records = i64::from(copy.records_count);
+        let is_in_it = |batch: &&RoutedBatch| {
+            records -= i64::from(batch.header.records_count);
+            records >= 0
+        };
+        let mut run: Vec<_> = self.passing.iter().rev().take_while(is_in_it).collect();
+        run.reverse();
+        merge::are_in(
+            run.iter().map(|batch| (batch.header, batch.payload.clone())),
+            copy,
+            unpacked_bytes,
+            pool,
+        )
+    }
+
     /// All that was passed over is what the target holds.
     fn passed_over(&mut self) {
         for routed in std::mem::take(&mut self.passing) {

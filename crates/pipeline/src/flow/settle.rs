@@ -86,6 +86,11 @@ impl FlowTask {
             // Damage on the way to us or before is ours to report; damage on the way from us will not repeat.
             ErrorClass::Corrupt if batch.is_intact() => Failure::Passing,
             ErrorClass::Corrupt => partition.corrupt(offset, bytes),
+            // It would not be were it several, as it was.
+            ErrorClass::TooLarge if batch.merged_from > 0 => {
+                partition.largest_merged = bytes / 2;
+                Failure::Passing
+            }
             ErrorClass::TooLarge => Failure::Final(Arc::new(StopReason::TooLarge { offset, bytes, code })),
             ErrorClass::Denied => {
                 Failure::Final(Arc::new(StopReason::Denied { side: Side::Target, code, right: "WRITE" }))
@@ -280,14 +285,16 @@ impl Partition {
             self.note_in_map(batch.source_offset, batch.stretches.as_deref(), &places, batch.records);
             self.map.pass(source_offset);
         }
-        self.count(batch.records, batch.bytes(), batch.is_repacked);
+        self.count(batch.records, batch.bytes(), batch.is_repacked, batch.merged_from);
     }
 
     /// A batch of ours is known to be on the target.
-    pub(crate) fn count(&mut self, records: i32, batch_bytes: usize, is_repacked: bool) {
+    pub(crate) fn count(&mut self, records: i32, batch_bytes: usize, is_repacked: bool, merged_from: u32) {
         self.counters.records += u64::from(records.unsigned_abs());
         self.counters.bytes += batch_bytes as u64;
-        if is_repacked {
+        if merged_from > 0 {
+            self.counters.merged_batches += u64::from(merged_from);
+        } else if is_repacked {
             self.counters.repacked_batches += 1;
         } else {
             self.counters.forwarded_batches += 1;

@@ -2,7 +2,11 @@
 
 use super::Partition;
 use crate::flow::inspect::InspectedBatch;
+use crate::flow::merge;
 use crate::positions::Position;
+use bytes::Bytes;
+use std::sync::Arc;
+use verbatim_wire::connection::BufferPool;
 use verbatim_wire::records::{BatchHeader, patch};
 
 /// A partition's reading end.
@@ -58,7 +62,13 @@ impl Cursor {
 impl Partition {
     /// With preserved offsets reading begins at the last batch of records that the target has: whether it is the one there,
     /// and whether only gaps follow up to where the target ends.
-    pub(crate) fn agrees(&mut self, inspected: &InspectedBatch, may_be_compacted: bool) -> bool {
+    pub(crate) fn agrees(
+        &mut self,
+        inspected: &InspectedBatch,
+        may_be_compacted: bool,
+        unpacked_bytes: usize,
+        pool: &Arc<BufferPool>,
+    ) -> bool {
         let Some(Landmark(copy)) = self.cursor.landmark else { return true };
         let original = &inspected.batch.header;
         if original.magic != 2 || original.base_offset >= self.cursor.keep_from {
@@ -78,9 +88,36 @@ impl Partition {
         if may_be_compacted && !is_whole {
             return true;
         }
+        let is_inside =
+            copy.base_offset <= original.base_offset && original.last_offset() <= copy.last_offset();
+        if is_inside && original.records_count < copy.records_count {
+            return self.is_part_of_landmark(inspected, &copy, unpacked_bytes, pool);
+        }
         // A batch that was not copied from its start, or was too large, is in smaller ones on the target.
         let is_part = original.base_offset < copy.base_offset
             && (original.base_timestamp..=original.max_timestamp).contains(&copy.max_timestamp);
         is_part || patch::is_copy(original, &copy)
+    }
+
+    /// Whether a batch can be one of several that the target has as one: known once the last of them is there.
+    fn is_part_of_landmark(
+        &mut self,
+        inspected: &InspectedBatch,
+        copy: &BatchHeader,
+        unpacked_bytes: usize,
+        pool: &Arc<BufferPool>,
+    ) -> bool {
+        let original = &inspected.batch.header;
+        let next = self.landmark_parts.last().map_or(copy.base_offset, |(part, _)| part.next_offset());
+        if original.base_offset != next {
+            return false;
+        }
+        // Copied: a frame held here might be all the memory there is.
+        let payload = Bytes::copy_from_slice(&inspected.batch.payload());
+        self.landmark_parts.push((*original, payload));
+        if original.last_offset() < copy.last_offset() {
+            return true;
+        }
+        merge::are_in(self.landmark_parts.drain(..), copy, unpacked_bytes, pool)
     }
 }

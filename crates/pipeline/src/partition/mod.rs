@@ -21,11 +21,13 @@ use crate::flow::inspect::InspectedBatch;
 use crate::flow::patch::{PatchedBatch, RoutedBatch};
 use crate::positions::{Gap, OffsetMap, OffsetsHeld, PartitionChange, Position, Summary};
 use crate::prepare::PreparedPartition;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use verbatim_wire::cluster::Backoff;
+use verbatim_wire::records::BatchHeader;
 
 /// Batches of a partition that may be under way at once: what brokers remember of a producer
 /// (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`), so that any repetition of them is recognised.
@@ -74,6 +76,8 @@ pub(crate) struct Partition {
     pub(crate) is_set_back: bool,
     /// Then: where the records are that were found on the target and are yet to be passed over.
     pub(crate) places: VecDeque<Placed>,
+    /// With preserved offsets: batches of the source that may be in the last one of the target.
+    pub(crate) landmark_parts: Vec<(BatchHeader, Bytes)>,
     /// The source is not read on until it is known where a record came from.
     pub(crate) is_learning: bool,
     /// Read, found to be on the target already, and waiting for the last of these to be compared.
@@ -87,6 +91,12 @@ pub(crate) struct Partition {
     /// Read, and waiting for batches before them to be repacked.
     pub(crate) backlog: VecDeque<InspectedBatch>,
     pub(crate) is_repacking: bool,
+    /// Some that wait are being made one, beside the task: none of them goes under way meanwhile.
+    pub(crate) is_merging: bool,
+    /// How many of those that wait cannot be made one.
+    pub(crate) unmerged: usize,
+    /// The size that batches may be merged to, in bytes: less once the target has refused one for its size.
+    pub(crate) largest_merged: usize,
     /// A gap is being filled: nothing else may go under way.
     pub(crate) is_filling: bool,
     /// When the target was looked at last, and the number of the claim that was held then.
@@ -122,6 +132,8 @@ pub struct Counters {
     pub forwarded_batches: u64,
     /// Batches whose records went on in a new batch.
     pub repacked_batches: u64,
+    /// Batches that went on as a part of a larger one, because the partition was behind.
+    pub merged_batches: u64,
     /// Records settled on the target.
     pub records: u64,
     /// Bytes of batches settled on the target.
@@ -171,6 +183,7 @@ impl Partition {
             shares_target: config.shares_target && offsets == OffsetsHeld::Translated,
             is_set_back: config.shares_target && stored.is_set_back,
             places: VecDeque::new(),
+            landmark_parts: Vec::new(),
             is_learning: false,
             passing: Vec::new(),
             queue: VecDeque::new(),
@@ -179,6 +192,9 @@ impl Partition {
             queued_bytes: 0,
             backlog: VecDeque::new(),
             is_repacking: false,
+            is_merging: false,
+            unmerged: 0,
+            largest_merged: usize::MAX,
             is_filling: false,
             looked_at: None,
             looked_under: None,
@@ -207,12 +223,15 @@ impl Partition {
     pub(crate) fn rewind(&mut self) {
         self.generation = self.generation.wrapping_add(1);
         self.passing.clear();
+        self.landmark_parts.clear();
         self.places.clear();
         self.is_learning = false;
         self.queue.clear();
         self.backlog.clear();
         self.queued_bytes = 0;
         self.is_repacking = false;
+        self.is_merging = false;
+        self.unmerged = 0;
         self.is_filling = false;
         self.ending = None;
         self.target.has_accepted = false;
@@ -234,10 +253,12 @@ impl Partition {
     /// With preserved offsets: begins early, to see that the source is what the target ends with.
     pub(crate) fn begin_at_landmark(&mut self, landmark: Option<Landmark>) {
         self.cursor.landmark = landmark;
+        self.landmark_parts.clear();
         if let Some(Landmark(copy)) = landmark
             && copy.last_offset() < self.cursor.offset
         {
-            self.cursor.offset = copy.last_offset();
+            // It may be several of the source's in one.
+            self.cursor.offset = copy.base_offset;
             self.cursor.last_fetched_epoch = -1;
         }
     }
@@ -255,7 +276,7 @@ impl Partition {
     /// it.
     pub(crate) fn next_to_send(&self, claim: Option<i64>) -> Option<&PatchedBatch> {
         let limit = if self.target.has_accepted { MAX_IN_FLIGHT } else { 1 };
-        if !self.state.is_copying() || self.is_filling || self.in_flight >= limit {
+        if !self.state.is_copying() || self.is_filling || self.is_merging || self.in_flight >= limit {
             return None;
         }
         let last = self.in_flight.checked_sub(1).and_then(|last| self.queue.get(last));

@@ -3,6 +3,7 @@
 use crate::broker::LaneKey;
 use crate::flow::fill::{Fill, Filled};
 use crate::flow::leading::{Lead, Led};
+use crate::flow::merge::{MergedRun, RunError};
 use crate::flow::repack::{RepackFailure, Repacked};
 use crate::partition::{Aligned, Ground, Misaligned, Resume, ResumeAnswer};
 use crate::positions::{Claimed, OffsetMap, PartitionChange, PositionError};
@@ -60,6 +61,12 @@ pub(crate) enum Event {
         generation: u32,
         batches: Vec<Repacked>,
         failure: Option<RepackFailure>,
+    },
+    Merged {
+        number: u32,
+        generation: u32,
+        count: usize,
+        outcome: Result<MergedRun, RunError>,
     },
     Saved {
         changes: Vec<PartitionChange>,

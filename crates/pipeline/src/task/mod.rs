@@ -180,6 +180,9 @@ impl FlowTask {
             Event::Repacked { number, generation, batches, failure } => {
                 self.repacked(number, generation, batches, failure, now);
             }
+            Event::Merged { number, generation, count, outcome } => {
+                self.merged(number, generation, count, outcome);
+            }
             Event::Saved { changes, outcome } => self.saved(changes, outcome, now),
             Event::Aside { what, denied } => self.tried_aside(what, denied),
             Event::Bounds { number, generation, outcome } => {

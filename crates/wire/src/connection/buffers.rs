@@ -38,6 +38,20 @@ impl BufferPool {
         Buffer { bytes, len, pool: self.clone() }
     }
 
+    /// Bytes written by `fill` into a buffer of the pool with room for `capacity`; they count as alive until their last slice goes.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn build<E>(
+        self: &Arc<Self>,
+        capacity: usize,
+        fill: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Bytes, E> {
+        let mut buffer = self.take(capacity);
+        fill(&mut buffer.bytes)?;
+        Ok(buffer.freeze())
+    }
+
     /// The smallest free buffer that fits, or a new one.
     fn reuse(&self, len: usize) -> Vec<u8> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,8 @@
 //! `x^(8n) mod P`. So a change confined to the head of a message changes its CRC by a value that depends
 //! on the changed bytes and on the *length* of the rest, never on the content of the rest.
 
+use super::header::{BatchHeader, CRC_START};
+
 /// Castagnoli polynomial, bits reflected.
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 /// `x^0` in the reflected representation (bit 31).
@@ -18,6 +20,12 @@ static POWERS: [[u32; 256]; 4] = powers();
 /// CRC-32C of `bytes` (initial value and final inversion as in RFC 3720, and as Kafka stores it).
 pub fn crc32c(bytes: &[u8]) -> u32 {
     ::crc32c::crc32c(bytes)
+}
+
+/// The checksum that belongs into the header of a batch: of all of it from [`CRC_START`] on.
+pub fn of_batch(header: &BatchHeader, payload: &[u8]) -> u32 {
+    let head = crc32c(header.to_bytes().get(CRC_START..).unwrap_or_default());
+    ::crc32c::crc32c_append(head, payload)
 }
 
 /// The linear part `L(bytes)`: initial value 0, no final inversion.

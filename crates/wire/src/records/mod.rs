@@ -3,7 +3,7 @@
 //!
 //! The slow path, for batches that cannot be forwarded as they are: [`codec`] opens the payload, [`record`]
 //! reads it, [`control`] reads markers, [`legacy`] reads entries older than format 2, [`builder`] writes a new
-//! batch.
+//! batch, [`merge`] makes one of several.
 
 pub mod builder;
 pub mod codec;
@@ -11,6 +11,7 @@ pub mod control;
 pub mod crc;
 pub mod header;
 pub mod legacy;
+pub mod merge;
 pub mod patch;
 pub mod record;
 pub mod varint;

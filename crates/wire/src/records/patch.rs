@@ -71,9 +71,7 @@ fn crc_difference(old: &BatchHeader, new: &BatchHeader) -> u32 {
 /// Whether the stored CRC is that of `header` followed by `payload`. Reads every byte: for blame, and for
 /// batches that are opened anyway.
 pub fn crc_is_right(header: &BatchHeader, payload: &[u8]) -> bool {
-    let covered = header.to_bytes();
-    let head = crc::crc32c(covered.get(CRC_START..).unwrap_or_default());
-    ::crc32c::crc32c_append(head, payload) == header.crc
+    crc::of_batch(header, payload) == header.crc
 }
 
 /// The sequence number `records` after `sequence` (`DefaultRecordBatch.incrementSequence`).

@@ -108,7 +108,7 @@ impl std::iter::FusedIterator for Records {}
 /// Reads the heads of the records and steps over the rest. `Ok(false)` at the first delta out of place, whatever
 /// follows it.
 pub fn offset_deltas_are_dense_prefix(payload: &[u8], records_count: i32) -> Result<bool, RecordError> {
-    let mut walk = Walk { rest: payload, position: 0 };
+    let mut walk = Walk::new(payload);
     let mut expected_delta = 0;
     while let Some(mut body) = walk.next_record(expected_delta, records_count)? {
         let (_, _, offset_delta) = body.head()?;
@@ -121,14 +121,22 @@ pub fn offset_deltas_are_dense_prefix(payload: &[u8], records_count: i32) -> Res
 }
 
 /// Where the walk over a payload stands, between two records.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     rest: &'a [u8],
     position: usize,
 }
 
 impl<'a> Walk<'a> {
+    pub(super) fn new(payload: &'a [u8]) -> Self {
+        Self { rest: payload, position: 0 }
+    }
+
     /// Steps over record number `record` and returns its body; `None` at the end, if the count was right.
-    fn next_record(&mut self, record: i32, records_count: i32) -> Result<Option<Body<'a>>, RecordError> {
+    pub(super) fn next_record(
+        &mut self,
+        record: i32,
+        records_count: i32,
+    ) -> Result<Option<Body<'a>>, RecordError> {
         let position = self.position;
         if records_count < 0 {
             return Err(RecordError::NegativeCount { records_count });
@@ -152,7 +160,7 @@ impl<'a> Walk<'a> {
 }
 
 /// A reader that ends where its record ends.
-struct Body<'a> {
+pub(super) struct Body<'a> {
     rest: &'a [u8],
     position: usize,
     record: i32,
@@ -160,11 +168,16 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     /// Attributes, timestamp delta, offset delta.
-    fn head(&mut self) -> Result<(i8, i64, i32), RecordError> {
+    pub(super) fn head(&mut self) -> Result<(i8, i64, i32), RecordError> {
         let attributes = self.take(1, self.position)?.first().map_or(0, |byte| byte.cast_signed());
         let timestamp_delta = self.number(read_varlong)?;
         let offset_delta = self.varint()?;
         Ok((attributes, timestamp_delta, offset_delta))
+    }
+
+    /// What has not been read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// A key or a value: length −1 is none.
