@@ -145,6 +145,8 @@ impl Play {
         let config = FlowConfig {
             on_source_accident: *dice.pick(&[OnSourceAccident::Stop, OnSourceAccident::Continue]),
             offsets: *dice.pick(&[Offsets::Translate, Offsets::Preserve, Offsets::Auto]),
+            // As if everything were far: ranges, and many requests under way.
+            far_round_trip: Duration::from_millis(*dice.pick(&[0, 5])),
             batching: *dice.pick(&[Batching::Verbatim, Batching::Adaptive]),
             position_interval: Duration::from_millis(*dice.pick(&[20, 200, 2000, 100_000])),
             lanes_per_broker: 1 + dice.roll(3) as u8,

@@ -33,6 +33,16 @@ impl Budget {
         is_granted
     }
 
+    /// As [`Budget::reserve`] for what is read ahead of others: leaves a quarter to them.
+    pub(crate) fn reserve_ahead(&mut self, bytes: usize) -> bool {
+        self.held_bytes() + bytes <= self.limit_bytes - self.limit_bytes / 4 && self.reserve(bytes)
+    }
+
+    /// The bound.
+    pub(crate) fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
     /// Whether `bytes` may be taken for records put together anew. What they were in goes soon after, so a quarter more than the
     /// bound may be held.
     pub(crate) fn has_room_to_merge(&self, bytes: usize) -> bool {

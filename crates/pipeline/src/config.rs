@@ -47,6 +47,9 @@ pub struct FlowConfig {
     pub fetch_max_bytes: usize,
     /// Bytes of records asked for per partition in one fetch. Default 1 MiB.
     pub partition_max_bytes: usize,
+    /// Round trip from where on a cluster is far: then several ranges of a partition are fetched at once, and more requests of
+    /// batches are under way, as far as `budget_bytes` goes. Default 5 ms.
+    pub far_round_trip: Duration,
     /// How long a source broker waits when there is nothing new. Default 500 ms.
     pub fetch_max_wait: Duration,
     /// Connections that produce to one target broker; each partition keeps to one. 1 to 255, default 2.
@@ -153,6 +156,7 @@ impl Default for FlowConfig {
             budget_bytes: 16 << 20,
             fetch_max_bytes: 4 << 20,
             partition_max_bytes: 1 << 20,
+            far_round_trip: Duration::from_millis(5),
             fetch_max_wait: Duration::from_millis(500),
             lanes_per_broker: 2,
             requests_per_lane: 5,

@@ -2,10 +2,13 @@
 
 mod source;
 mod target;
+mod window;
 
 pub(crate) use source::{Outstanding, SourceBroker};
 pub(crate) use target::{LaneKey, ProduceInFlight, TargetLane};
+use window::Window;
 
+use std::time::Duration;
 use verbatim_wire::connection::Connection;
 
 /// The way to a broker.
@@ -22,6 +25,14 @@ pub(crate) enum Link {
 }
 
 impl Link {
+    /// To the broker and back.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        match self {
+            Self::Open { connection, .. } => Some(connection.round_trip()),
+            _ => None,
+        }
+    }
+
     /// Brokers close connections that were idle for some minutes: that is no failure, it is opened again.
     pub(crate) fn close_if_ended(&mut self) {
         if matches!(self, Self::Open { connection, .. } if connection.is_closed()) {

@@ -4,6 +4,7 @@ use super::Link;
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use crate::task::timers::Timer;
+use std::time::Duration;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{Backoff, ClusterError, Lane};
 use verbatim_wire::connection::Connection;
@@ -22,13 +23,24 @@ pub(crate) struct SourceBroker {
     /// Partitions to be taken out of the session with the next request: what the last one brings of them is
     /// still taken.
     pub(crate) pausing: Vec<u32>,
+    /// The quickest answer so far.
+    pub(crate) quickest: Option<Duration>,
     backoff: Backoff,
+}
+
+impl SourceBroker {
+    /// To it and back, at best.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        let opening = self.link.round_trip()?;
+        Some(self.quickest.map_or(opening, |quickest| quickest.min(opening)))
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Outstanding {
     pub(crate) request: u64,
     pub(crate) reserved_bytes: usize,
+    pub(crate) asked_at: Instant,
 }
 
 impl FlowTask {
@@ -44,6 +56,7 @@ impl FlowTask {
             outstanding: None,
             paused: 0,
             pausing: Vec::new(),
+            quickest: None,
             backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(node.unsigned_abs())),
         });
         // What an earlier request brings belongs to an earlier cursor.
@@ -59,7 +72,8 @@ impl FlowTask {
             return;
         };
         let Some(route) = self.routes.topic(partition.topic) else { return };
-        if let Some(broker) = self.sources.get_mut(&node).filter(|_| !partition.source.is_paused) {
+        let is_out = partition.source.is_paused || partition.source.ranges.is_some();
+        if let Some(broker) = self.sources.get_mut(&node).filter(|_| !is_out) {
             let target = FetchTarget {
                 fetch_offset: partition.cursor.offset,
                 current_leader_epoch: epoch,
@@ -74,6 +88,9 @@ impl FlowTask {
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         let node = partition.source.fetched_from.take();
         let was_paused = std::mem::replace(&mut partition.source.is_paused, false);
+        if partition.source.ranges.take().is_some() {
+            self.in_ranges.remove(&number);
+        }
         if let Some(broker) = node.and_then(|node| self.sources.get_mut(&node)) {
             broker.session.forget(number);
             broker.paused -= usize::from(was_paused);
@@ -84,7 +101,9 @@ impl FlowTask {
     pub(crate) fn pause_or_unpause(&mut self, number: u32) {
         let limit = self.budget.pause_bytes();
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
-        let Some(node) = partition.source.fetched_from else { return };
+        let Some(node) = partition.source.fetched_from.filter(|_| partition.source.ranges.is_none()) else {
+            return;
+        };
         let Some(broker) = self.sources.get_mut(&node) else { return };
         if !partition.source.is_paused && partition.queued_bytes > limit {
             partition.source.is_paused = true;

@@ -1,6 +1,6 @@
 //! A lane to a target broker: one connection, whose broker answers in order.
 
-use super::Link;
+use super::{Link, Window};
 use crate::config::FlowConfig;
 use crate::partition::Failure;
 use crate::task::FlowTask;
@@ -28,6 +28,7 @@ pub(crate) struct TargetLane {
     /// Requests under way, oldest first.
     pub(crate) requests: VecDeque<ProduceInFlight>,
     pub(crate) next_request: u64,
+    pub(crate) window: Window,
     backoff: Backoff,
 }
 
@@ -36,6 +37,8 @@ pub(crate) struct TargetLane {
 pub(crate) struct ProduceInFlight {
     pub(crate) request: u64,
     pub(crate) numbers: Vec<u32>,
+    pub(crate) bytes: usize,
+    pub(crate) sent_at: Instant,
 }
 
 impl TargetLane {
@@ -46,6 +49,7 @@ impl TargetLane {
             ready: VecDeque::new(),
             requests: VecDeque::new(),
             next_request: 0,
+            window: Window::new(config),
             backoff: Backoff::new(config.first_retry, config.last_retry, seed),
         }
     }
@@ -90,6 +94,7 @@ impl FlowTask {
                 }
                 if let Some(lane) = self.lanes.get_mut(&key) {
                     lane.backoff.reset();
+                    lane.window.opened(connection.round_trip());
                     lane.link = Link::Open { connection, version };
                 }
             }

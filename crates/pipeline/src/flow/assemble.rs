@@ -14,6 +14,8 @@ pub(crate) struct Assembled {
     pub(crate) frame: Frame,
     /// Partitions in it, one batch each.
     pub(crate) numbers: Vec<u32>,
+    /// Bytes of these batches.
+    pub(crate) bytes: usize,
 }
 
 impl FlowTask {
@@ -46,7 +48,8 @@ impl FlowTask {
                 return self.fail(number, Failure::Passing, now);
             }
         }
-        if partition.target.ready_on == Some(lane) || partition.next_to_send(claim).is_none() {
+        let most = self.lanes.get(&lane).map_or(1, |lane| lane.window.batches_per_partition());
+        if partition.target.ready_on == Some(lane) || partition.next_to_send(claim, most).is_none() {
             return;
         }
         // It may still stand in the list of a lane it has left: there it is passed over.
@@ -67,6 +70,7 @@ impl FlowTask {
         // Checked as late as can be: right before sending.
         let claim = self.ownership.held(Instant::now()).map(|claim| claim.number);
         let lane = self.lanes.get_mut(&key)?;
+        let most = lane.window.batches_per_partition();
         let mut numbers = Vec::with_capacity(lane.ready.len());
         let mut unready = Vec::new();
         let mut request_bytes = 0;
@@ -78,7 +82,7 @@ impl FlowTask {
             }
             partition.target.ready_on = None;
             let is_here = partition.target.leader.is_some_and(|(node, _)| node == key.node);
-            let Some(batch) = partition.next_to_send(claim).filter(|_| is_here) else {
+            let Some(batch) = partition.next_to_send(claim, most).filter(|_| is_here) else {
                 if partition.waits_for_claim() {
                     unready.push(number);
                 }
@@ -100,7 +104,7 @@ impl FlowTask {
         // Only now do they queue up again: nothing may be picked twice for one request.
         for number in &numbers {
             let Some(partition) = self.partitions.get_mut(*number as usize) else { continue };
-            if partition.next_to_send(claim).is_some() {
+            if partition.next_to_send(claim, most).is_some() {
                 partition.target.ready_on = Some(key);
                 lane.ready.push_back(*number);
             } else if partition.waits_for_claim() {
@@ -113,7 +117,8 @@ impl FlowTask {
         if numbers.is_empty() {
             return None;
         }
-        Some(Assembled { frame: self.encode(&mut numbers, version, client_id), numbers })
+        let frame = self.encode(&mut numbers, version, client_id);
+        Some(Assembled { frame, numbers, bytes: request_bytes })
     }
 
     fn encode(&self, numbers: &mut [u32], version: i16, client_id: &str) -> Frame {

@@ -2,6 +2,7 @@
 //! request is under way, within the budget.
 
 use super::accident::{Accident, Ending};
+use super::ranges;
 use crate::broker::{Link, Outstanding};
 use crate::error::{Side, StopReason};
 use crate::partition::Goal;
@@ -92,7 +93,7 @@ impl FlowTask {
         };
         let request = broker.next_request;
         broker.next_request += 1;
-        broker.outstanding = Some(Outstanding { request, reserved_bytes: share });
+        broker.outstanding = Some(Outstanding { request, reserved_bytes: share, asked_at: Instant::now() });
         self.last_fetched = node;
         let frame = broker.session.next_request(version, connection.client_id(), &limits);
         let wait = Duration::from_millis(u64::from(max_wait.unsigned_abs()));
@@ -108,6 +109,8 @@ impl FlowTask {
             return;
         };
         self.budget.release(outstanding.reserved_bytes);
+        let took = now.duration_since(outstanding.asked_at);
+        broker.quickest = Some(broker.quickest.map_or(took, |quickest| quickest.min(took)));
         let Link::Open { version, .. } = broker.link else { return };
         let decoded = match answer {
             Ok(frame) => FetchAnswer::decode(version, &frame),
@@ -179,7 +182,10 @@ impl FlowTask {
                 records: fetched.records,
                 aborted_transactions: fetched.aborted_transactions,
             };
+            let (before, bytes) = (wanted.max(slice.from_offset), slice.records.len());
+            let batch_bytes = ranges::first_batch_bytes(&slice.records);
             self.inspect_slice(number, &slice, now);
+            self.read_in_ranges_if_far(number, before, bytes, batch_bytes);
         }
         self.check_goal(number);
         self.realign_if_short(number, now);

@@ -20,6 +20,7 @@ pub(crate) mod leading;
 pub(crate) mod merge;
 pub(crate) mod patch;
 pub(crate) mod produce;
+pub(crate) mod ranges;
 pub(crate) mod repack;
 pub(crate) mod route;
 pub(crate) mod settle;

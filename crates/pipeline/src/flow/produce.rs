@@ -1,11 +1,12 @@
-//! Stage 6: lanes to target brokers. A lane is one connection; its broker answers in order, so that up to
-//! `requests_per_lane` requests are under way at once.
+//! Stage 6: lanes to target brokers. A lane is one connection; its broker answers in order, so that several requests are
+//! under way at once: as many as its [`Window`](crate::broker::Window) allows.
 
 use super::assemble::Assembled;
 use crate::broker::{LaneKey, Link, ProduceInFlight};
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use std::ops::Bound;
+use tokio::time::Instant;
 
 impl FlowTask {
     /// Sends on every lane that has something to send and room for it.
@@ -34,17 +35,19 @@ impl FlowTask {
             }
             Link::Opening | Link::Waiting => return false,
         };
-        if lane.ready.is_empty() || lane.requests.len() >= self.config.requests_per_lane {
+        if lane.ready.is_empty() || !lane.window.has_room() {
             return false;
         }
         let Some(permit) = self.reserve() else { return false };
-        let Some(Assembled { frame, numbers }) = self.assemble(key, version, connection.client_id()) else {
+        let Some(Assembled { frame, numbers, bytes }) = self.assemble(key, version, connection.client_id())
+        else {
             return false;
         };
         let Some(lane) = self.lanes.get_mut(&key) else { return false };
         let request = lane.next_request;
         lane.next_request += 1;
-        lane.requests.push_back(ProduceInFlight { request, numbers });
+        lane.window.sent(bytes);
+        lane.requests.push_back(ProduceInFlight { request, numbers, bytes, sent_at: Instant::now() });
         let wait = self.config.produce_timeout;
         connection.submit(frame, wait, move |answer| {
             drop(permit.send(Event::Produced { lane: key, request, answer }));

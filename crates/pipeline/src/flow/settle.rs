@@ -26,6 +26,11 @@ impl FlowTask {
             (_, Ok(_)) => Err("an answer of an earlier connection".to_owned()),
             (_, Err(error)) => Err(error.to_string()),
         };
+        if decoded.is_ok() {
+            lane.window.answered(in_flight.bytes, now.duration_since(in_flight.sent_at));
+        } else {
+            lane.window.lost(in_flight.bytes);
+        }
         let mut unanswered = in_flight.numbers;
         match decoded {
             Ok(answer) => {

@@ -29,8 +29,9 @@ use tokio::time::Instant;
 use verbatim_wire::cluster::Backoff;
 use verbatim_wire::records::BatchHeader;
 
-/// Batches of a partition that may be under way at once: what brokers remember of a producer
-/// (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`), so that any repetition of them is recognised.
+/// Batches of a partition that may be under way at once near by: what brokers remember of a producer
+/// (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`), so that any repetition of them is recognised. To a far target there may be more:
+/// one that is repeated too late is refused, and then the target is looked at.
 pub(crate) const MAX_IN_FLIGHT: usize = 5;
 
 /// How long after a look, or an answer, the end of the target's log is taken to be where it was, for old records.
@@ -272,10 +273,10 @@ impl Partition {
         }
     }
 
-    /// The next batch to go under way, if one may. Batches that only the holder of the claim may send wait for
+    /// The next batch to go under way, if one may and fewer than `most` are. Batches that only the holder of the claim may send wait for
     /// it.
-    pub(crate) fn next_to_send(&self, claim: Option<i64>) -> Option<&PatchedBatch> {
-        let limit = if self.target.has_accepted { MAX_IN_FLIGHT } else { 1 };
+    pub(crate) fn next_to_send(&self, claim: Option<i64>, most: usize) -> Option<&PatchedBatch> {
+        let limit = if self.target.has_accepted { most } else { 1 };
         if !self.state.is_copying() || self.is_filling || self.is_merging || self.in_flight >= limit {
             return None;
         }

@@ -1,6 +1,7 @@
 //! The two sides of a partition.
 
 use crate::broker::LaneKey;
+use crate::flow::ranges::Ranges;
 use tokio::time::Instant;
 
 /// Broker id and leader epoch of a partition's leader.
@@ -17,6 +18,8 @@ pub(crate) struct SourceSide {
     pub(crate) valid_from_request: u64,
     /// Taken out of its session until the queue is shorter.
     pub(crate) is_paused: bool,
+    /// Read in ranges instead of a session.
+    pub(crate) ranges: Option<Box<Ranges>>,
     /// End of what can be read now: last stable offset or high watermark.
     pub(crate) end_offset: Option<i64>,
     pub(crate) log_start: i64,
@@ -34,6 +37,7 @@ impl SourceSide {
             fetched_from: None,
             valid_from_request: 0,
             is_paused: false,
+            ranges: None,
             end_offset: None,
             log_start: -1,
             followed_to: 0,

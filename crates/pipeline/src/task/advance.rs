@@ -24,6 +24,7 @@ impl FlowTask {
         self.ask_for_leaders(Side::Target, now);
         self.look_at_targets(now);
         self.fetch_where_possible();
+        self.fetch_ranges();
         self.produce_where_possible();
         self.lead_where_possible(now);
         self.fill_where_possible(now);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use verbatim_wire::cluster::{BrokerError, ClusterError, Metadata};
 use verbatim_wire::connection::{Answer, Connection};
+use verbatim_wire::fetch::FetchedPartition;
 
 /// From the network, and from work done beside the task.
 #[derive(Debug)]
@@ -31,6 +32,13 @@ pub(crate) enum Event {
         node: i32,
         request: u64,
         answer: Answer,
+    },
+    RangeFetched {
+        number: u32,
+        generation: u32,
+        range: u64,
+        reserved_bytes: usize,
+        outcome: Result<FetchedPartition, ClusterError>,
     },
     Produced {
         lane: LaneKey,

@@ -61,6 +61,9 @@ pub(crate) struct FlowTask {
     pub(crate) sources: BTreeMap<i32, SourceBroker>,
     /// The source broker that was asked last.
     pub(crate) last_fetched: i32,
+    /// Partitions that are read in ranges, and whose turn it was last.
+    pub(crate) in_ranges: BTreeSet<u32>,
+    pub(crate) last_ranged: usize,
     pub(crate) lanes: BTreeMap<LaneKey, TargetLane>,
     pub(crate) source_leaders: LeaderWatch,
     pub(crate) target_leaders: LeaderWatch,
@@ -114,6 +117,8 @@ impl FlowTask {
             partitions: Vec::new(),
             sources: BTreeMap::new(),
             last_fetched: -1,
+            in_ranges: BTreeSet::new(),
+            last_ranged: 0,
             lanes: BTreeMap::new(),
             to_resume: BTreeMap::new(),
             to_fill: BTreeSet::new(),
@@ -174,6 +179,9 @@ impl FlowTask {
             Event::SourceOpened { node, outcome } => self.source_opened(node, outcome, now),
             Event::TargetOpened { lane, outcome } => self.lane_opened(lane, outcome, now),
             Event::Fetched { node, request, answer } => self.fetched(node, request, answer, now),
+            Event::RangeFetched { number, generation, range, reserved_bytes, outcome } => {
+                self.range_fetched(number, generation, range, reserved_bytes, outcome, now);
+            }
             Event::Produced { lane, request, answer } => self.produced(lane, request, answer, now),
             Event::Leaders { side, outcome } => self.leaders_heard(side, outcome, now),
             Event::Resumed(answers) => self.resumed(answers, now),

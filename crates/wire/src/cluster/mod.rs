@@ -37,6 +37,7 @@ pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};
 pub use offsets::{OffsetAt, PartitionOffset};
 pub use partition_log::{PartitionLog, PlainRecord, UnreadableBatch, plain_batch, plain_records};
 pub use producers::{PartitionProducers, ProducerState};
+pub use read::Range;
 pub use tails::LastBatch;
 pub use topics::NewTopic;
 

@@ -2,12 +2,31 @@
 
 use super::log::{malformed, refused, subject, version};
 use super::{BrokerError, Cluster, ClusterError, Lane};
-use crate::fetch::{
-    self, FetchAnswer, FetchLimits, FetchSession, FetchTarget, FetchedPartition, Isolation, TopicIdentity,
-};
+use crate::fetch::{self, FetchAnswer, FetchLimits, FetchedPartition, Isolation, TopicIdentity};
 use std::time::Duration;
 
 const FETCH_BYTES: i32 = 1 << 20;
+
+/// A stretch of a partition's log to be read.
+#[derive(Debug, Clone)]
+pub struct Range {
+    /// Broker that leads the partition.
+    pub leader: i32,
+    /// Connection to it.
+    pub lane: Lane,
+    /// Topic.
+    pub topic: TopicIdentity,
+    /// Partition number.
+    pub partition: i32,
+    /// Leader epoch the partition is known by, −1 for none (KIP-320).
+    pub leader_epoch: i32,
+    /// Offset to read from.
+    pub from: i64,
+    /// Bytes to read at most; one batch comes whole whatever its size.
+    pub max_bytes: i32,
+    /// Which records are served.
+    pub isolation: Isolation,
+}
 
 impl Cluster {
     /// What broker `leader` serves of a partition from offset `from` on, up to 1 MiB or one batch; does not
@@ -23,30 +42,49 @@ impl Cluster {
         from: i64,
         isolation: Isolation,
     ) -> Result<FetchedPartition, ClusterError> {
-        let connection = self.connection(leader, Lane::Control).await?;
+        let range = Range {
+            leader,
+            lane: Lane::Control,
+            topic: topic.clone(),
+            partition,
+            leader_epoch: -1,
+            from,
+            max_bytes: FETCH_BYTES,
+            isolation,
+        };
+        let fetched = self.fetch_range(&range).await?;
+        match BrokerError(fetched.error_code) {
+            BrokerError::NONE => Ok(fetched),
+            code => Err(refused("read", topic, partition, code, None)),
+        }
+    }
+
+    /// What a broker serves of `range`, or its refusal in [`FetchedPartition::error_code`]; does not wait for more.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or refuses the whole request.
+    pub async fn fetch_range(&self, range: &Range) -> Result<FetchedPartition, ClusterError> {
+        let Range { leader, lane, topic, partition, leader_epoch, from, max_bytes, isolation } = range;
+        let connection = self.connection(*leader, *lane).await?;
         let offered = version(&connection, fetch::API_KEY, fetch::MIN_VERSION, fetch::MAX_VERSION)?;
         let version = if topic.id == crate::primitives::TopicId::ZERO { offered.min(12) } else { offered };
         let limits = FetchLimits {
             max_wait_ms: 0,
             min_bytes: 1,
-            max_bytes: FETCH_BYTES,
-            partition_max_bytes: FETCH_BYTES,
-            isolation,
+            max_bytes: *max_bytes,
+            partition_max_bytes: *max_bytes,
+            isolation: *isolation,
         };
-        let refused = |code| refused("read", topic, partition, code, None);
-        let mut session = FetchSession::default();
-        let target = FetchTarget { fetch_offset: from, current_leader_epoch: -1, last_fetched_epoch: -1 };
-        session.want(0, topic, partition, target);
-        let frame = session.next_request(version, connection.client_id(), &limits);
+        let wanted = [(topic, *partition, *from)];
+        let frame = fetch::encode_once(version, connection.client_id(), &limits, *leader_epoch, &wanted);
         let answer = connection.exchange(frame, Duration::ZERO).await?;
         let answer = FetchAnswer::decode(version, &answer).map_err(|error| malformed(&connection, error))?;
-        let fetched = session.accept(answer).map_err(|error| refused(BrokerError(error.0)))?;
-        let Some((_, fetched)) = fetched.into_iter().next() else {
-            return Err(ClusterError::Missing { request: "read", subject: subject(topic, partition) });
-        };
-        match BrokerError(fetched.error_code) {
-            BrokerError::NONE => Ok(fetched),
-            code => Err(refused(code)),
+        if answer.error_code != 0 {
+            return Err(refused("read", topic, *partition, BrokerError(answer.error_code), None));
         }
+        let mut found = answer.partitions.into_iter().map(|(_, fetched)| fetched);
+        found
+            .find(|fetched| fetched.partition == *partition)
+            .ok_or_else(|| ClusterError::Missing { request: "read", subject: subject(topic, *partition) })
     }
 }

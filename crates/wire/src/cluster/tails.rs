@@ -115,7 +115,7 @@ impl Cluster {
         };
         let wanted: Vec<_> =
             wanted.iter().map(|(topic, partition, end)| (topic, *partition, end - 1)).collect();
-        let frame = fetch::encode_once(version, connection.client_id(), &limits, &wanted);
+        let frame = fetch::encode_once(version, connection.client_id(), &limits, -1, &wanted);
         let answer = connection.exchange(frame, Duration::ZERO).await?;
         let answer = FetchAnswer::decode(version, &answer).map_err(|error| malformed(&connection, error))?;
         let subject = format!("{} partitions of broker {leader}", wanted.len());

@@ -23,6 +23,7 @@ use kafka_protocol::protocol::Request;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// The bytes of an answer after its correlation id, or why there is none.
 pub type Answer = Result<Bytes, Arc<ConnectionError>>;
@@ -52,7 +53,7 @@ impl Default for ConnectionConfig {
 }
 
 /// Requests that may wait to be written.
-const QUEUED_REQUESTS: usize = 64;
+const QUEUED_REQUESTS: usize = 512;
 
 /// A handle; clones share the connection, and it closes when the last is dropped.
 #[derive(Debug, Clone)]
@@ -62,6 +63,7 @@ pub struct Connection {
     versions: Arc<ApiVersionRanges>,
     address: Arc<str>,
     config: ConnectionConfig,
+    round_trip: Duration,
 }
 
 impl Connection {
@@ -97,8 +99,11 @@ impl Connection {
                 versions: Arc::default(),
                 address: address.clone(),
                 config: config.clone(),
+                round_trip: Duration::ZERO,
             };
+            let asked = Instant::now();
             connection.versions = Arc::new(handshake::negotiate(&connection).await?);
+            connection.round_trip = asked.elapsed();
             Ok(connection)
         };
         tokio::time::timeout(config.open_timeout, opening)
@@ -166,6 +171,11 @@ impl Connection {
         let range = self.versions.range(api_key)?;
         let version = max.min(*range.end());
         (version >= min && version >= *range.start()).then_some(version)
+    }
+
+    /// How long the broker took to answer the first request: the time to it and back, and little more.
+    pub fn round_trip(&self) -> Duration {
+        self.round_trip
     }
 
     /// `host:port` of the broker.

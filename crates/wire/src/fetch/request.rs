@@ -103,16 +103,18 @@ pub(super) fn encode(
 }
 
 /// A fetch outside of any session, of partitions in the order given: brokers fill the answer in that order, and only
-/// the first batch of all comes whole whatever its size. `wanted` names each partition once: topic, partition, offset.
+/// the first batch of all comes whole whatever its size. `wanted` names each partition once: topic, partition, offset;
+/// `leader_epoch` is the one they are known by, −1 for none.
 pub(crate) fn encode_once(
     version: i16,
     client_id: &str,
     limits: &FetchLimits,
+    leader_epoch: i32,
     wanted: &[(&TopicIdentity, i32, i64)],
 ) -> Frame {
     let fields = |(_, partition, fetch_offset): &(&TopicIdentity, i32, i64)| PartitionFields {
         partition: *partition,
-        current_leader_epoch: -1,
+        current_leader_epoch: leader_epoch,
         fetch_offset: *fetch_offset,
         last_fetched_epoch: -1,
     };

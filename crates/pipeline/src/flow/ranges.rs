@@ -1,0 +1,310 @@
+//! Beside stage 1: a partition that is behind, on a source that is far, is read in several ranges at once.
+//!
+//! What a session brings with one answer is asked for again only when it is there: one answer per round trip. So where the
+//! round trip is long and much is left to read, the partition leaves its session. Ranges of offsets are asked for one after the
+//! other without waiting, as many as the budget has room for, over several connections, since one may not fill a far link. How
+//! many offsets a range has is reckoned from the bytes per offset seen so far. Ranges are taken in order: where one ends in the next,
+//! what is there twice is passed over; where it ends before the next, what is missing is asked for. Anything but records sets the
+//! partition back into its session, which knows what to make of it.
+
+use super::fetch::FetchedSlice;
+use crate::partition::{Goal, Partition};
+use crate::task::FlowTask;
+use crate::task::events::Event;
+use std::collections::VecDeque;
+use tokio::time::Instant;
+use verbatim_wire::cluster::{BrokerError, ClusterError, Lane, Range};
+use verbatim_wire::fetch::{FetchedPartition, Isolation};
+use verbatim_wire::records::BatchHeader;
+
+/// Connections to a broker that ranges are spread over.
+const LANES: u64 = 4;
+/// Bytes asked for with one range, at the least: about one batch and a half of them comes twice.
+const RANGE_BYTES: usize = 2 << 20;
+/// Batches of the size seen last that a range has room for, at the least.
+const RANGE_BATCHES: usize = 16;
+
+/// Ranges of a partition that are being read.
+#[derive(Debug, Default)]
+pub(crate) struct Ranges {
+    /// In the order of their offsets.
+    open: VecDeque<OpenRange>,
+    next_number: u64,
+    /// Records' bytes and the offsets they took, of the last answers.
+    seen: (usize, i64),
+    batch_bytes: usize,
+}
+
+#[derive(Debug)]
+struct OpenRange {
+    number: u64,
+    from: i64,
+    /// Where the next one begins.
+    to: i64,
+    answer: Option<FetchedPartition>,
+}
+
+impl Ranges {
+    /// Notes how large records are.
+    fn see(&mut self, bytes: usize, offsets: i64, batch_bytes: usize) {
+        if offsets > 0 && bytes > 0 {
+            // Half of what was before counts, so that a change shows within some answers.
+            self.seen = (self.seen.0 / 2 + bytes, self.seen.1 / 2 + offsets);
+            self.batch_bytes = batch_bytes;
+        }
+    }
+
+    /// Bytes to ask for, with a budget of `budget_bytes`, and the offsets that they hold for sure or nearly so.
+    fn size(&self, budget_bytes: usize) -> (usize, i64) {
+        let bytes = RANGE_BYTES.max(RANGE_BATCHES * self.batch_bytes).min(budget_bytes / 6);
+        let useful = bytes.saturating_sub(self.batch_bytes + self.batch_bytes / 2).max(1);
+        (bytes, offsets_in(useful, self.seen))
+    }
+}
+
+/// Offsets that `bytes` hold, where `seen` bytes held so many.
+fn offsets_in(bytes: usize, seen: (usize, i64)) -> i64 {
+    let (seen_bytes, seen_offsets) = (seen.0.max(1) as u128, u128::from(seen.1.max(1).unsigned_abs()));
+    i64::try_from(bytes as u128 * seen_offsets / seen_bytes).unwrap_or(i64::MAX).max(1)
+}
+
+/// The size of the first batch in `records`.
+pub(super) fn first_batch_bytes(records: &[u8]) -> usize {
+    BatchHeader::parse(records).and_then(|header| header.batch_bytes()).unwrap_or(0)
+}
+
+impl FlowTask {
+    /// After an answer of its session: goes over to ranges if that is worth it.
+    pub(crate) fn read_in_ranges_if_far(
+        &mut self,
+        number: u32,
+        before: i64,
+        bytes: usize,
+        batch_bytes: usize,
+    ) {
+        if self.origins.is_some() || self.is_draining {
+            return; // Where records came from is learned batch by batch.
+        }
+        let (limit, far) = (self.budget.limit_bytes(), self.config.far_round_trip);
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let Some(node) = partition.source.fetched_from else { return };
+        let Some(broker) = self.sources.get_mut(&node) else { return };
+        if broker.round_trip().is_none_or(|round_trip| round_trip < far) || !partition.may_read_ahead() {
+            return;
+        }
+        let mut ranges = Ranges::default();
+        ranges.see(bytes, partition.cursor.offset - before, batch_bytes);
+        let (_, offsets) = ranges.size(limit);
+        let left = partition.source.end_offset.map_or(0, |end| end - partition.cursor.offset);
+        if ranges.seen.1 == 0 || left <= offsets {
+            return;
+        }
+        broker.session.forget(number);
+        partition.source.ranges = Some(Box::new(ranges));
+        self.in_ranges.insert(number);
+    }
+
+    /// Back into the session, at the cursor. What is still on its way is of no use any more.
+    fn leave_ranges(&mut self, number: u32) {
+        self.in_ranges.remove(&number);
+        let Some(partition) = self.partition(number) else { return };
+        if partition.source.ranges.take().is_some() && partition.state.is_copying() {
+            self.join_session(number);
+        }
+    }
+
+    /// Asks for further ranges as far as the budget goes, one of each partition in turn.
+    pub(crate) fn fetch_ranges(&mut self) {
+        if self.in_ranges.is_empty() || self.is_draining {
+            return;
+        }
+        let mut numbers: Vec<u32> = self.in_ranges.iter().copied().collect();
+        let at = self.last_ranged.min(numbers.len());
+        numbers.rotate_left(at);
+        while !numbers.is_empty() {
+            numbers.retain(|number| self.fetch_next_range(*number));
+        }
+        self.last_ranged = (self.last_ranged + 1) % self.in_ranges.len().max(1);
+    }
+
+    /// Whether a range was asked for, and another may be.
+    fn fetch_next_range(&mut self, number: u32) -> bool {
+        let limit = self.budget.limit_bytes();
+        let pause_bytes = self.budget.pause_bytes();
+        let Some(partition) = self.partition(number) else { return false };
+        let (offset, end) = (partition.cursor.offset, partition.source.end_offset.unwrap_or(0));
+        let is_full = partition.queued_bytes > pause_bytes || !partition.may_read_ahead();
+        let Some(ranges) = &mut partition.source.ranges else { return false };
+        let (bytes, offsets) = ranges.size(limit);
+        let from = ranges.open.back().map_or(offset, |last| last.to);
+        if end - from < offsets {
+            // The rest is the session's.
+            if ranges.open.is_empty() {
+                self.leave_ranges(number);
+            }
+            return false;
+        }
+        let is_none_open = ranges.open.is_empty();
+        if is_full || !self.budget.reserve_ahead(bytes) {
+            if is_none_open && !is_full {
+                self.leave_ranges(number); // In a session memory goes round.
+            }
+            return false;
+        }
+        self.submit_range(number, from, from + offsets, bytes, false);
+        true
+    }
+
+    /// Asks for what begins at `from`; `bytes` are reserved.
+    fn submit_range(&mut self, number: u32, from: i64, to: i64, bytes: usize, is_first: bool) {
+        let isolation = self.config.isolation;
+        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
+        let route = self.routes.topic(partition.topic);
+        let (Some(route), Some((leader, leader_epoch))) = (route, partition.source.leader) else {
+            return self.budget.release(bytes);
+        };
+        let Some(ranges) = &mut partition.source.ranges else { return self.budget.release(bytes) };
+        let range_number = ranges.next_number;
+        ranges.next_number += 1;
+        let open = OpenRange { number: range_number, from, to, answer: None };
+        if is_first {
+            ranges.open.push_front(open);
+        } else {
+            ranges.open.push_back(open);
+        }
+        let range = Range {
+            leader,
+            // The first lane is the session's.
+            lane: Lane::Fetch(u8::try_from(1 + range_number % LANES).unwrap_or(1)),
+            topic: route.source.clone(),
+            partition: partition.partition,
+            leader_epoch,
+            from,
+            max_bytes: i32::try_from(bytes).unwrap_or(i32::MAX),
+            isolation,
+        };
+        let (source, generation) = (self.source.clone(), partition.generation);
+        self.beside(async move {
+            let outcome = source.fetch_range(&range).await;
+            Event::RangeFetched { number, generation, range: range_number, reserved_bytes: bytes, outcome }
+        });
+    }
+
+    /// An answer: kept until those before it are there.
+    pub(crate) fn range_fetched(
+        &mut self,
+        number: u32,
+        generation: u32,
+        range: u64,
+        reserved_bytes: usize,
+        outcome: Result<FetchedPartition, ClusterError>,
+        now: Instant,
+    ) {
+        self.budget.release(reserved_bytes);
+        let Some(partition) = self.partition(number).filter(|p| p.generation == generation) else { return };
+        let Some(ranges) = &mut partition.source.ranges else { return };
+        let Some(open) = ranges.open.iter_mut().find(|open| open.number == range) else { return };
+        match outcome {
+            Ok(fetched) if fetched.error_code == BrokerError::NONE.0 && fetched.diverging_epoch.is_none() => {
+                open.answer = Some(fetched);
+                self.take_ranges(number, now);
+            }
+            Ok(fetched) => {
+                tracing::debug!(number, code = fetched.error_code, "a range is not served");
+                self.leave_ranges(number);
+            }
+            Err(error) => {
+                tracing::debug!(number, %error, "a range is not served");
+                self.leave_ranges(number);
+            }
+        }
+    }
+
+    /// Takes the answers that are next.
+    fn take_ranges(&mut self, number: u32, now: Instant) {
+        let limit = self.budget.limit_bytes();
+        while let Some(partition) = self.partition(number)
+            && let Some(ranges) = &mut partition.source.ranges
+            && let Some(first) = ranges.open.front()
+        {
+            let cursor = partition.cursor.offset;
+            if first.from > cursor {
+                // The one before it held less than reckoned.
+                let (bytes, _) = ranges.size(limit);
+                let to = first.from;
+                if !self.budget.reserve_ahead(bytes) {
+                    return self.leave_ranges(number);
+                }
+                return self.submit_range(number, cursor, to, bytes, true);
+            }
+            if first.answer.is_none() {
+                return;
+            }
+            let Some(answer) = ranges.open.pop_front().and_then(|open| open.answer) else { return };
+            if !partition.state.is_copying() {
+                return self.leave_ranges(number);
+            }
+            let (bytes, batch_bytes) = (answer.records.len(), first_batch_bytes(&answer.records));
+            self.take_range(number, answer, now);
+            let Some(partition) = self.partition(number) else { return };
+            let Some(ranges) = &mut partition.source.ranges else { return };
+            let offsets = partition.cursor.offset - cursor;
+            if offsets <= 0 && !ranges.open.front().is_some_and(|next| next.from <= partition.cursor.offset) {
+                return self.leave_ranges(number); // Whatever it is, the session sees it too.
+            }
+            ranges.see(bytes, offsets, batch_bytes);
+        }
+    }
+
+    fn take_range(&mut self, number: u32, fetched: FetchedPartition, now: Instant) {
+        let end_offset = match self.config.isolation {
+            Isolation::ReadCommitted => fetched.last_stable_offset,
+            Isolation::ReadUncommitted => fetched.high_watermark,
+        };
+        let Some(partition) = self.partition(number) else { return };
+        partition.source.log_start = fetched.log_start_offset;
+        partition.source.end_offset = Some(end_offset);
+        if partition.goal == Goal::Unknown {
+            partition.goal = Goal::Offset(end_offset);
+        }
+        let slice = FetchedSlice {
+            from_offset: partition.cursor.offset.max(partition.cursor.keep_from),
+            records: fetched.records,
+            aborted_transactions: fetched.aborted_transactions,
+        };
+        self.inspect_slice(number, &slice, now);
+        self.check_goal(number);
+    }
+}
+
+impl Partition {
+    /// Nothing is in the way of reading on: nothing has to be compared or looked up first.
+    fn may_read_ahead(&self) -> bool {
+        self.state.is_copying()
+            && self.ending.is_none()
+            && !self.is_learning
+            && !self.is_repacking
+            && self.backlog.is_empty()
+            && !self.source.is_paused
+            && self.cursor.records_to_pass == 0
+            && self.cursor.landmark.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_holds_the_offsets_that_fit_besides_a_batch_and_a_half() {
+        let mut ranges = Ranges::default();
+        ranges.see(1 << 20, 1024, 64 << 10);
+        assert_eq!(ranges.size(48 << 20), (2 << 20, 2048 - 96));
+        // A small budget bounds it, large batches widen it.
+        assert_eq!(ranges.size(6 << 20).0, 1 << 20);
+        ranges.see(4 << 20, 4, 1 << 20);
+        assert_eq!(ranges.size(120 << 20).0, 16 << 20);
+        // Never none: it would be asked for again and again.
+        assert_eq!(ranges.size(6).1, 1);
+    }
+}
