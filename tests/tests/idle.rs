@@ -106,7 +106,6 @@ async fn a_slow_target_broker_does_not_delay_partitions_elsewhere() {
 
 /// As many partitions of the slow broker as it takes to fill the whole memory budget.
 #[tokio::test(start_paused = true)]
-#[ignore = "known defect: queues for one slow broker take all of the memory budget"]
 async fn a_slow_target_broker_does_not_use_up_the_memory_of_all() {
     let (stage, flow) = idle_flow().await;
     let node = stage.target.leader("wide", 0).unwrap().0.unwrap();

@@ -10,6 +10,7 @@ mod groups;
 mod mirror;
 mod mm2;
 mod naming;
+mod rates;
 mod report;
 mod said;
 mod starts;
@@ -23,6 +24,7 @@ pub use config::{
 pub use fleet::{Fleet, FleetView, FlowReport, FlowState, look_for_takeover};
 pub use mirror::{Mirror, MirrorConfig, MirrorError};
 pub use naming::{HEARTBEATS, Naming, Template, TemplateError, TopicNaming};
+pub use rates::{RateError, RateOf, Rates, parse_rate};
 pub use report::{FlowPlan, GroupLine, GroupsReport, PlannedConfigs, plan_flow, report_groups};
 pub use starts::{StartError, StartOf};
 pub use takeover::{TakenPartition, Takeover, TakeoverError};

@@ -1,5 +1,6 @@
 //! Keeps a flow supplied with the topics that match.
 
+use crate::rates::Rates;
 use crate::said::Said;
 use crate::starts::{StartError, StartOf};
 use crate::takeover::{Takeover, TakeoverError};
@@ -31,6 +32,8 @@ pub struct MirrorConfig {
     pub starts: Vec<StartOf>,
     /// What is gone on from that MirrorMaker 2 left; comes before `starts`.
     pub takeover: Takeover,
+    /// How fast they are written. Default: no limit.
+    pub rates: Rates,
     /// How often the source is asked for new topics and partitions. Default 2 s.
     pub discovery_interval: Duration,
     /// Whether to start while no topic matches, and wait for one. Default yes.
@@ -51,6 +54,7 @@ impl MirrorConfig {
             configs: ConfigRules::new(&EXCLUDED, false)?,
             flow: FlowConfig::default(),
             starts: Vec::new(),
+            rates: Rates::default(),
             takeover: Takeover::default(),
             discovery_interval: Duration::from_secs(2),
             may_wait_for_topics: true,
@@ -137,7 +141,12 @@ impl Mirror {
     /// When a cluster fails us, a matching topic cannot be copied, none matches and that was not asked for, or a
     /// topic cannot be created. In the first three cases nothing has been created. With `is_lenient` only when a cluster fails
     /// us: topics are then left to [`discover`](Self::discover).
-    pub async fn start(source: Cluster, target: Cluster, config: MirrorConfig) -> Result<Self, MirrorError> {
+    pub async fn start(
+        source: Cluster,
+        target: Cluster,
+        mut config: MirrorConfig,
+    ) -> Result<Self, MirrorError> {
+        config.flow.limits.extend(config.rates.of_flow());
         if source.id() == target.id() && !source.id().is_empty() {
             return Err(FlowError::SameCluster { id: source.id().to_owned() }.into());
         }
@@ -151,7 +160,7 @@ impl Mirror {
         let (seen, target_brokers) = look(looking, &mut said).await?;
         let counts = counted(&seen);
         let mut plan = plan(seen, &targets, making(&config, target_brokers));
-        set_starts(&mut plan.pairs, &config);
+        settle_pairs(&mut plan.pairs, &config);
         if !plan.problems.is_empty() {
             return Err(MirrorError::Topics(plan.problems));
         }
@@ -194,7 +203,7 @@ impl Mirror {
         }
         let counts = counted(&seen);
         let mut plan = plan(seen, &self.targets, making(&self.config, target_brokers));
-        set_starts(&mut plan.pairs, &self.config);
+        settle_pairs(&mut plan.pairs, &self.config);
         for problem in &plan.problems {
             if self.said.is_news(&format!("plan {}", problem.topic()), problem) {
                 tracing::error!("not copied: {problem}");
@@ -344,8 +353,10 @@ fn making(config: &MirrorConfig, target_brokers: usize) -> Making<'_> {
     Making { target_brokers, replication_factor: config.replication_factor, configs: &config.configs }
 }
 
-fn set_starts(pairs: &mut [TopicPair], config: &MirrorConfig) {
+/// Where topics start, and how fast they are written.
+fn settle_pairs(pairs: &mut [TopicPair], config: &MirrorConfig) {
     for pair in pairs {
+        pair.limit = Some(config.rates.of_topic(&pair.source));
         let taken = config.takeover.starts(&pair.source);
         if !taken.is_empty() {
             pair.start = Some(Start::Offsets(taken));

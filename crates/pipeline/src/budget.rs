@@ -55,10 +55,21 @@ impl Budget {
     }
 
     /// What one of `brokers` may be asked for at a time, so that one is answering while another's answer is
-    /// on its way to the target.
-    pub(crate) fn share(&self, brokers: usize, most: usize) -> usize {
+    /// on its way to the target. With much queued (`queued_bytes`) it is a part of what is left, which so is never used up by
+    /// partitions that all wait for the same target: there has to be room for the others.
+    pub(crate) fn share(&self, brokers: usize, most: usize, queued_bytes: usize) -> usize {
         const LEAST: usize = 64 << 10;
-        (self.limit_bytes / 2 / brokers.max(1)).clamp(LEAST.min(most), most)
+        let bytes = if queued_bytes > self.limit_bytes / 8 * 3 {
+            self.limit_bytes.saturating_sub(self.frames.alive_bytes()) / 8
+        } else {
+            self.limit_bytes / 2
+        };
+        (bytes / brokers.max(1)).clamp(LEAST.min(most), most)
+    }
+
+    /// Bytes queued for one target broker at which partitions with a share in it are no longer fetched.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.limit_bytes / 2
     }
 
     /// Queue length in bytes at which a partition is no longer fetched.

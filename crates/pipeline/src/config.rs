@@ -1,5 +1,6 @@
 //! Settings of a flow.
 
+use crate::rate::RateLimit;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use verbatim_wire::fetch::Isolation;
@@ -41,6 +42,8 @@ pub struct FlowConfig {
     /// time of their records (`producer.id.expiration.ms`, one day unless changed), and with them what tells repeated
     /// batches. Default 6 hours.
     pub old_record_age: Duration,
+    /// How fast the flow writes, in all: every one of these holds. Default: no limit.
+    pub limits: Vec<RateLimit>,
     /// Bytes of fetched frames that may be held at once, over all partitions. Default 16 MiB.
     pub budget_bytes: usize,
     /// Bytes of records asked for in one fetch. Default 4 MiB.
@@ -153,6 +156,7 @@ impl Default for FlowConfig {
             follow_retention: false,
             commit_to_source: true,
             old_record_age: Duration::from_secs(6 * 3600),
+            limits: Vec::new(),
             budget_bytes: 16 << 20,
             fetch_max_bytes: 4 << 20,
             partition_max_bytes: 1 << 20,

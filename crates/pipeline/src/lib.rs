@@ -34,6 +34,7 @@ mod handle;
 mod partition;
 mod positions;
 mod prepare;
+mod rate;
 mod status;
 mod task;
 mod view;
@@ -49,6 +50,7 @@ pub use positions::{
     Summary, TopicPositions,
 };
 pub use prepare::TopicPair;
+pub use rate::RateLimit;
 pub use status::{PartitionStatus, Status};
 pub use verbatim_wire::cluster::{Cluster, ClusterConfig, NewTopic};
 pub use verbatim_wire::fetch::Isolation;

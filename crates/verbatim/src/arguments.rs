@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 use verbatim_pipeline::{Batching, Offsets, OnSourceAccident};
@@ -47,7 +48,7 @@ examples:
   verbatim run --from a:9092 --to b:9092 --topics '.*' --start 'logs-.*=latest' --offsets preserve")]
 #[command(group = ArgGroup::new("single").args([
     "from", "to", "topics", "name", "offsets", "start", "on_source_accident", "follow_retention", "read_uncommitted",
-    "from_ca_file", "to_ca_file", "memory", "batching",
+    "from_ca_file", "to_ca_file", "memory", "batching", "max_rate",
 ]).multiple(true))]
 pub(crate) struct RunArguments {
     /// Configuration file: TOML with clusters and flows, or MirrorMaker 2's (*.properties)
@@ -101,6 +102,9 @@ pub(crate) struct RunArguments {
     /// Whether bytes go on as they are, or neighbouring small batches become one where a partition is behind
     #[arg(long, value_enum, default_value = "verbatim")]
     pub(crate) batching: BatchingArgument,
+    /// Bytes per second to write at most, for example 50MiB [default: no limit]
+    #[arg(long, value_name = "RATE", value_parser = verbatim_mirror::parse_rate)]
+    pub(crate) max_rate: Option<NonZeroU64>,
     /// Memory for data on its way, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) memory: u32,

@@ -91,6 +91,7 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
         }
         failed = caught_up => failed,
         failed = show(&view, &mut progress) => failed,
+        failed = follow(path, &fleet) => failed,
     };
     let status = status(&view).await;
     fleet.shutdown().await;
@@ -100,6 +101,23 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     }
     let listed: Vec<String> = failed.iter().map(|(flow, why)| format!("flow {flow}: {why}")).collect();
     Err(Failure::Flows(listed.join("\n")))
+}
+
+/// Reads the file again with every SIGHUP, for its rates; never ends.
+async fn follow(path: &Path, fleet: &Fleet) -> Vec<(String, String)> {
+    loop {
+        signals::hangup().await;
+        match read(path) {
+            Ok(setup) => {
+                fleet.set_rates(&setup);
+                tracing::info!(
+                    "{}: read again; its rates hold now, other changes with the next start",
+                    path.display()
+                );
+            }
+            Err(failure) => tracing::error!("{}: read again, and not taken: {failure}", path.display()),
+        }
+    }
 }
 
 /// Shows how far the flows are; never ends.

@@ -27,6 +27,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         to_ca_file,
         memory,
         batching,
+        max_rate,
         config: _,
         flows: _,
         takeover: _,
@@ -49,6 +50,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     config.flow.on_source_accident = on_source_accident.into();
     config.flow.follow_retention = follow_retention;
     config.starts = start.iter().map(|text| StartOf::parse(text)).collect::<Result<_, _>>()?;
+    config.rates.set(max_rate, Vec::new());
     config.flow.batching = batching.into();
     config.flow.budget_bytes = (memory as usize) << 20;
     if read_uncommitted {

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once.
+//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once. SIGHUP: read again.
 
 use std::process;
 
@@ -10,6 +10,16 @@ pub(crate) async fn first() {
         eprintln!("verbatim: ended at once; what was under way is looked up at the next start");
         process::exit(130);
     });
+}
+
+/// Waits for SIGHUP; for ever where there is none.
+pub(crate) async fn hangup() {
+    #[cfg(unix)]
+    if let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        hangup.recv().await;
+        return;
+    }
+    std::future::pending().await
 }
 
 #[cfg(unix)]

@@ -4,6 +4,7 @@ mod circles;
 mod print;
 mod problem;
 pub(crate) mod reader;
+pub(crate) use reader::bytes;
 mod toml;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::naming::{Naming, TopicNaming};
 use reader::Found;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use verbatim_pipeline::{Batching, Forward, Isolation, Offsets, OnSourceAccident};
@@ -27,6 +29,8 @@ pub struct Setup {
     pub clusters: BTreeMap<String, ClusterSettings>,
     /// Flows in the order of the file.
     pub flows: Vec<FlowSettings>,
+    /// Bytes per second that all flows may write together.
+    pub max_rate: Option<NonZeroU64>,
 }
 
 /// How a cluster is reached.
@@ -81,6 +85,10 @@ pub struct FlowSettings {
     pub batching: Batching,
     /// Memory for data on its way, in bytes.
     pub memory_bytes: usize,
+    /// Bytes per second that the flow may write.
+    pub max_rate: Option<NonZeroU64>,
+    /// Bytes per second that topics may be written with, each by itself: `REGEX=RATE`, the first that fits.
+    pub topic_max_rate: Vec<String>,
     /// Replicas of topics created; `None` takes as many as on the source.
     pub replication_factor: Option<i16>,
     /// How often the source is asked for new topics and partitions.
@@ -194,6 +202,8 @@ impl FlowSettings {
             isolation: Isolation::ReadCommitted,
             batching: Batching::Verbatim,
             memory_bytes: 16 << 20,
+            max_rate: None,
+            topic_max_rate: Vec::new(),
             replication_factor: None,
             refresh_topics: Duration::from_secs(2),
             configs: ConfigSync {

@@ -7,6 +7,9 @@ use std::time::Duration;
 use verbatim_pipeline::{Batching, Forward, Isolation, Offsets, OnSourceAccident};
 
 pub(super) fn print(setup: &Setup, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(rate) = setup.max_rate {
+        writeln!(f, "max_rate = {}\n", text(&rate.to_string()))?;
+    }
     for (name, cluster) in &setup.clusters {
         writeln!(f, "[clusters.{}]\nbootstrap = {}", key(name), text(&cluster.bootstrap))?;
         if let Some(ca_file) = &cluster.ca_file {
@@ -101,6 +104,8 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
             }),
         ),
         ("memory", flow.memory_bytes.to_string()),
+        ("max_rate", text(&flow.max_rate.map_or_else(|| "off".to_owned(), |rate| rate.to_string()))),
+        ("topic_max_rate", list(&flow.topic_max_rate)),
         ("replication_factor", number(flow.replication_factor)),
         ("refresh_topics", text(&humantime::format_duration(flow.refresh_topics).to_string())),
         ("sync_configs", interval(flow.configs.interval)),

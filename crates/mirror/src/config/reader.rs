@@ -1,6 +1,7 @@
 //! Taking values out of a file's keys: what is wrong is noted and reading goes on, so that everything is said at once.
 
 use super::{Problem, Setup, circles};
+use crate::rates::RateOf;
 use crate::starts::StartOf;
 use crate::topics::NameFilter;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,6 +171,11 @@ impl Found {
             ];
             for start in &flow.start {
                 if let Err(error) = StartOf::parse(start) {
+                    wrong.push(format!("flow {name}, {error}"));
+                }
+            }
+            for rate in &flow.topic_max_rate {
+                if let Err(error) = RateOf::parse(rate) {
                     wrong.push(format!("flow {name}, {error}"));
                 }
             }

@@ -3,7 +3,9 @@
 use super::reader::{Found, Given, Section, Value, boolean, bytes, duration, interval, number};
 use super::{ClusterSettings, FlowSettings, Setup, SyncsLocation};
 use crate::naming::{Naming, Template};
+use crate::rates::parse_rate;
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use verbatim_pipeline::{Batching, Forward, Isolation, Offsets, OnSourceAccident};
@@ -28,6 +30,7 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
     };
     let mut clusters = BTreeMap::new();
     let mut flows = Vec::new();
+    let mut max_rate = None;
     for (key, value) in table.into_inner() {
         let line = line_of(text, key.span().start);
         match (key.get_ref().as_ref(), value.into_inner()) {
@@ -41,13 +44,22 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
                     }
                 }
             }
+            ("max_rate", DeValue::String(text)) => match rate(&text) {
+                Ok(rate) => max_rate = rate,
+                Err(problem) => found.wrong(line, format!("max_rate: {problem}")),
+            },
+            ("max_rate", DeValue::Integer(number)) => match rate(&number.to_string()) {
+                Ok(rate) => max_rate = rate,
+                Err(problem) => found.wrong(line, format!("max_rate: {problem}")),
+            },
+            ("max_rate", _) => found.wrong(line, "max_rate is a text: \"100MiB\" for 100 MiB/s"),
             ("clusters", _) => found.wrong(line, "clusters are tables: [clusters.NAME]"),
             ("flows", _) => found.wrong(line, "flows are tables: [[flows]]"),
             (other, _) => found.warn(line, format!("{other}: this key is not known and has no effect")),
         }
     }
     let mut left = Vec::new();
-    let mut setup = Setup::default();
+    let mut setup = Setup { max_rate, ..Setup::default() };
     for (name, cluster) in clusters {
         found.clusters.insert(name.clone());
         let Value::Table(keys) = cluster.value else {
@@ -117,6 +129,8 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.isolation, section.text("isolation", isolation));
     set(&mut flow.batching, section.text("batching", batching));
     set(&mut flow.memory_bytes, section.text("memory", bytes));
+    set(&mut flow.max_rate, section.text("max_rate", rate));
+    set(&mut flow.topic_max_rate, section.list("topic_max_rate"));
     set(&mut flow.replication_factor, section.text("replication_factor", number).map(Some));
     set(&mut flow.refresh_topics, section.text("refresh_topics", duration));
     set(&mut flow.configs.interval, section.text("sync_configs", interval));
@@ -178,6 +192,14 @@ fn accident(text: &str) -> Result<OnSourceAccident, String> {
         "reseed" => Ok(OnSourceAccident::Reseed),
         "continue" => Ok(OnSourceAccident::Continue),
         _ => Err(format!("{text:?} is none of stop, reseed and continue")),
+    }
+}
+
+/// Bytes per second, or `off`.
+fn rate(text: &str) -> Result<Option<NonZeroU64>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => parse_rate(text).map(Some).map_err(|error| error.to_string()),
     }
 }
 

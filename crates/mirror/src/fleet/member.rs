@@ -3,6 +3,7 @@
 use super::aside::Aside;
 use crate::config::{ClusterSettings, FlowSettings};
 use crate::mirror::{Mirror, MirrorConfig, MirrorError};
+use crate::rates::Rates;
 use crate::said::Said;
 use crate::starts::StartOf;
 use crate::takeover::Takeover;
@@ -43,6 +44,7 @@ pub(super) struct Member {
     pub(super) state: watch::Sender<FlowState>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) takeover: Takeover,
+    pub(super) rates: Rates,
 }
 
 impl Member {
@@ -125,7 +127,11 @@ impl Member {
             return Ok(Started { mirror: None, aside });
         }
         let source = connect(&self.source).await.map_err(MirrorError::Source)?;
-        let mut config = MirrorConfig { takeover: self.takeover.clone(), ..mirror_config(flow)? };
+        let mut config = MirrorConfig {
+            takeover: self.takeover.clone(),
+            rates: self.rates.clone(),
+            ..mirror_config(flow)?
+        };
         if let Some(origin) = &self.origin {
             // Its id is all that is wanted of it; it may be away later.
             let origin = connect(origin).await.map_err(MirrorError::Origin)?;
@@ -181,6 +187,7 @@ pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
             ..FlowConfig::default()
         },
         starts: starts?,
+        rates: Rates::default(),
         takeover: Takeover::default(),
         discovery_interval: flow.refresh_topics,
         may_wait_for_topics: true,

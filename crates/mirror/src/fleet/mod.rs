@@ -7,13 +7,14 @@ pub use member::FlowState;
 
 use crate::config::{Beacons, FlowSettings, Setup};
 use crate::mirror::MirrorError;
+use crate::rates::{RateOf, Rates};
 use crate::takeover::{Takeover, TakeoverError, take_over};
 use member::Member;
 pub(crate) use member::{connect, mirror_config};
 use std::collections::BTreeMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use verbatim_pipeline::Status;
+use verbatim_pipeline::{RateLimit, Status};
 
 /// What MirrorMaker 2 left behind of a flow of `setup`; writes nothing.
 ///
@@ -49,6 +50,9 @@ fn carrier(flow: &FlowSettings, origin: &str) -> (FlowSettings, Option<String>) 
 pub struct Fleet {
     view: FleetView,
     tasks: Vec<JoinHandle<()>>,
+    all_flows: RateLimit,
+    /// By the names of the flows in the file.
+    rates: BTreeMap<String, Rates>,
     stop: watch::Sender<bool>,
 }
 
@@ -85,10 +89,18 @@ impl Fleet {
     pub fn start_from(setup: &Setup, takeovers: &BTreeMap<String, Takeover>) -> Self {
         let (stop, stopping) = watch::channel(false);
         let (mut ships, mut tasks) = (Vec::new(), Vec::new());
-        let of_file = setup.flows.iter().map(|flow| (flow.clone(), None));
-        let carriers =
-            setup.flows.iter().flat_map(|flow| flow.carries.iter().map(|origin| carrier(flow, origin)));
-        for (flow, origin) in of_file.chain(carriers) {
+        let all_flows = RateLimit::default();
+        let rates: BTreeMap<String, Rates> =
+            setup.flows.iter().map(|flow| (flow.name.clone(), Rates::under(all_flows.clone()))).collect();
+        let of_file = setup.flows.iter().map(|flow| (&flow.name, flow.clone(), None));
+        // They share the limits of the flow they are a part of.
+        let carriers = setup.flows.iter().flat_map(|flow| {
+            flow.carries.iter().map(move |origin| {
+                let (carrier, origin) = carrier(flow, origin);
+                (&flow.name, carrier, origin)
+            })
+        });
+        for (in_file, flow, origin) in of_file.chain(carriers) {
             let cluster = |name: &str| setup.clusters.get(name).cloned();
             let (Some(source), Some(target)) = (cluster(&flow.source), cluster(&flow.target)) else {
                 continue;
@@ -96,13 +108,28 @@ impl Fleet {
             let origin = origin.and_then(|name| cluster(&name));
             let (tell, state) = watch::channel(FlowState::Starting);
             let name = flow.name.clone();
+            let rates = rates.get(in_file).cloned().unwrap_or_default();
             let takeover = takeovers.get(&name).cloned().unwrap_or_default();
             let member =
-                Member { flow, source, target, origin, state: tell, stop: stopping.clone(), takeover };
+                Member { flow, source, target, origin, state: tell, stop: stopping.clone(), takeover, rates };
             tasks.push(tokio::spawn(member.run()));
             ships.push(Ship { name, state });
         }
-        Self { view: FleetView { ships }, tasks, stop }
+        let fleet = Self { view: FleetView { ships }, tasks, all_flows, rates, stop };
+        fleet.set_rates(setup);
+        fleet
+    }
+
+    /// Flows write as fast as `setup` says from now on. Nothing else of it counts; its flows are known by their names.
+    pub fn set_rates(&self, setup: &Setup) {
+        self.all_flows.set(setup.max_rate);
+        for flow in &setup.flows {
+            if let Some(rates) = self.rates.get(&flow.name) {
+                // Those that cannot be read were found when the setup was.
+                let topics = flow.topic_max_rate.iter().filter_map(|text| RateOf::parse(text).ok());
+                rates.set(flow.max_rate, topics.collect());
+            }
+        }
     }
 
     /// The fleet, to be watched from elsewhere.

@@ -101,7 +101,7 @@ pub(crate) fn plan(
             Some(_) => {}
             None => plan.create.push(new_topic(&seen, making)),
         }
-        plan.pairs.push(TopicPair { source: seen.name, target: seen.target, start: None });
+        plan.pairs.push(TopicPair { source: seen.name, target: seen.target, start: None, limit: None });
     }
     plan
 }

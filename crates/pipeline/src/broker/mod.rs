@@ -1,9 +1,11 @@
 //! The brokers on both sides, as the flow's task knows them.
 
+mod backlog;
 mod source;
 mod target;
 mod window;
 
+pub(crate) use backlog::Backlogs;
 pub(crate) use source::{Outstanding, SourceBroker};
 pub(crate) use target::{LaneKey, ProduceInFlight, TargetLane};
 use window::Window;

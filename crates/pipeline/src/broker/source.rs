@@ -63,6 +63,7 @@ impl FlowTask {
         partition.source.valid_from_request = broker.next_request;
         partition.source.fetched_from = Some(node);
         self.ask_from_cursor(number);
+        self.pause_or_unpause(number);
     }
 
     /// Tells the session where a partition is read from next.
@@ -94,29 +95,6 @@ impl FlowTask {
         if let Some(broker) = node.and_then(|node| self.sources.get_mut(&node)) {
             broker.session.forget(number);
             broker.paused -= usize::from(was_paused);
-        }
-    }
-
-    /// Takes a partition with a long queue out of its session, or puts it back.
-    pub(crate) fn pause_or_unpause(&mut self, number: u32) {
-        let limit = self.budget.pause_bytes();
-        let Some(partition) = self.partitions.get_mut(number as usize) else { return };
-        let Some(node) = partition.source.fetched_from.filter(|_| partition.source.ranges.is_none()) else {
-            return;
-        };
-        let Some(broker) = self.sources.get_mut(&node) else { return };
-        if !partition.source.is_paused && partition.queued_bytes > limit {
-            partition.source.is_paused = true;
-            broker.paused += 1;
-            broker.pausing.push(number);
-        } else if partition.source.is_paused && partition.queued_bytes < limit / 2 {
-            partition.source.is_paused = false;
-            broker.paused -= 1;
-            if broker.session.wants(number) {
-                self.ask_from_cursor(number);
-            } else {
-                self.join_session(number);
-            }
         }
     }
 

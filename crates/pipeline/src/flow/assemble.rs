@@ -61,18 +61,21 @@ impl FlowTask {
     /// Takes the next batch of each ready partition, in turn, until the request is full.
     pub(crate) fn assemble(&mut self, key: LaneKey, version: i16, client_id: &str) -> Option<Assembled> {
         // More partitions than fit a request of merged batches need not be looked at.
-        for at in 0..self.config.produce_request_bytes.div_ceil(merge::MERGED_BYTES) {
+        for at in 0..self.request_bytes().div_ceil(merge::MERGED_BYTES) {
             let Some(number) = self.lanes.get(&key).and_then(|lane| lane.ready.get(at).copied()) else {
                 break;
             };
             self.merge_waiting(number);
         }
+        self.put_live_first(key);
+        let most_bytes = self.request_bytes();
         // Checked as late as can be: right before sending.
-        let claim = self.ownership.held(Instant::now()).map(|claim| claim.number);
+        let now = Instant::now();
+        let claim = self.ownership.held(now).map(|claim| claim.number);
         let lane = self.lanes.get_mut(&key)?;
         let most = lane.window.batches_per_partition();
         let mut numbers = Vec::with_capacity(lane.ready.len());
-        let mut unready = Vec::new();
+        let (mut unready, mut held) = (Vec::new(), Vec::new());
         let mut request_bytes = 0;
         for _ in 0..lane.ready.len() {
             let Some(number) = lane.ready.pop_front() else { break };
@@ -89,12 +92,17 @@ impl FlowTask {
                 continue;
             };
             let batch_bytes = batch.bytes();
-            let is_full =
-                !numbers.is_empty() && request_bytes + batch_bytes > self.config.produce_request_bytes;
-            if is_full {
+            if !numbers.is_empty() && request_bytes + batch_bytes > most_bytes {
                 partition.target.ready_on = Some(key);
                 lane.ready.push_front(number);
                 break;
+            }
+            if let Some(limit) = self.routes.topic(partition.topic).and_then(|route| route.limit.as_ref()) {
+                if let Some(at) = limit.wait(self.throttle.asker << 32 | u64::from(number), now) {
+                    held.push((number, at));
+                    continue;
+                }
+                limit.take(batch_bytes);
             }
             request_bytes += batch_bytes;
             partition.in_flight += 1;
@@ -114,9 +122,11 @@ impl FlowTask {
         for number in unready {
             self.make_ready(number);
         }
+        self.hold(held);
         if numbers.is_empty() {
             return None;
         }
+        self.count_for_flow(request_bytes);
         let frame = self.encode(&mut numbers, version, client_id);
         Some(Assembled { frame, numbers, bytes: request_bytes })
     }

@@ -38,7 +38,7 @@ impl FlowTask {
             return;
         }
         let brokers = self.sources.values().filter(|broker| !broker.session.is_empty()).count();
-        let share = self.budget.share(brokers, self.config.fetch_max_bytes);
+        let share = self.budget.share(brokers, self.config.fetch_max_bytes, self.backlogs.bytes());
         // In turn: when the budget is short, the first to ask must not be the same every time.
         let first = self.source_after(self.last_fetched);
         let mut next = first;

@@ -24,5 +24,6 @@ pub(crate) mod ranges;
 pub(crate) mod repack;
 pub(crate) mod route;
 pub(crate) mod settle;
+pub(crate) mod throttle;
 
 pub use repack::RepackError;

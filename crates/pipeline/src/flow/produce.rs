@@ -14,11 +14,21 @@ impl FlowTask {
         if self.is_draining {
             return;
         }
-        let mut next = self.lanes.keys().next().copied();
+        // In turn: where a rate is limited, the first to ask must not be the same every time.
+        let first = self.lane_after(self.last_lane);
+        let mut next = first;
         while let Some(key) = next {
-            while self.lanes.get(&key).is_some_and(|lane| !lane.ready.is_empty()) && self.produce_on(key) {}
-            next = self.lanes.range((Bound::Excluded(key), Bound::Unbounded)).next().map(|(key, _)| *key);
+            while self.lanes.get(&key).is_some_and(|lane| !lane.ready.is_empty()) && self.produce_on(key) {
+                self.last_lane = Some(key);
+            }
+            next = self.lane_after(Some(key)).filter(|next| Some(*next) != first);
         }
+    }
+
+    /// The lane whose turn is after `key`'s.
+    fn lane_after(&self, key: Option<LaneKey>) -> Option<LaneKey> {
+        let after = key.and_then(|key| self.lanes.range((Bound::Excluded(key), Bound::Unbounded)).next());
+        after.or_else(|| self.lanes.iter().next()).map(|(key, _)| *key)
     }
 
     /// Sends one request; whether another may follow.
@@ -36,6 +46,9 @@ impl FlowTask {
             Link::Opening | Link::Waiting => return false,
         };
         if lane.ready.is_empty() || !lane.window.has_room() {
+            return false;
+        }
+        if !self.may_send(Instant::now()) {
             return false;
         }
         let Some(permit) = self.reserve() else { return false };

@@ -3,6 +3,7 @@
 use super::inspect::InspectedBatch;
 use super::patch::RoutedBatch;
 use crate::error::Side;
+use crate::rate::RateLimit;
 use crate::task::FlowTask;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub(crate) struct Route {
     pub(crate) target: TopicIdentity,
     pub(crate) source_traits: SourceTraits,
     pub(crate) target_traits: TargetTraits,
+    /// How fast it is written.
+    pub(crate) limit: Option<RateLimit>,
     /// Not copied any more.
     is_gone: bool,
     /// Numbers of its partitions.
@@ -69,6 +72,7 @@ impl Routes {
         target: TopicIdentity,
         source_traits: SourceTraits,
         target_traits: TargetTraits,
+        limit: Option<RateLimit>,
     ) -> usize {
         if let Some(index) = self.by_target_name.get(&target.name) {
             return *index;
@@ -81,6 +85,7 @@ impl Routes {
             target,
             source_traits,
             target_traits,
+            limit,
             is_gone: false,
             partitions: vec![],
         });

@@ -58,6 +58,8 @@ pub(crate) struct TargetSide {
     pub(crate) has_accepted: bool,
     /// When that was.
     pub(crate) accepted_at: Option<Instant>,
+    /// What its queue is counted as: bytes queued for a broker.
+    pub(crate) counted: Option<(i32, usize)>,
     /// The lane in whose turn list it is.
     pub(crate) ready_on: Option<LaneKey>,
     pub(crate) missing_since: Option<Instant>,
@@ -65,6 +67,13 @@ pub(crate) struct TargetSide {
 
 impl TargetSide {
     pub(crate) fn new(leader: Option<Leader>) -> Self {
-        Self { leader, has_accepted: false, accepted_at: None, ready_on: None, missing_since: None }
+        Self {
+            leader,
+            has_accepted: false,
+            accepted_at: None,
+            counted: None,
+            ready_on: None,
+            missing_since: None,
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::partition::Leader;
 use crate::positions::{
     Claimed, OffsetMap, OffsetsHeld, PartitionChange, Position, PositionStore, StoredPartition, Summary,
 };
+use crate::rate::RateLimit;
 use starts::StartFound;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use verbatim_wire::fetch::TopicIdentity;
 use verbatim_wire::primitives::TopicId;
 
 /// A source topic and the topic it goes to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPair {
     /// Name on the source.
     pub source: Arc<str>,
@@ -28,13 +29,15 @@ pub struct TopicPair {
     pub target: Arc<str>,
     /// Where its partitions start, unless as the flow says.
     pub start: Option<Start>,
+    /// How fast it is written, besides what holds for the flow.
+    pub limit: Option<RateLimit>,
 }
 
 impl TopicPair {
     /// A topic of the same name on both sides.
     pub fn same(name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
-        Self { source: name.clone(), target: name, start: None }
+        Self { source: name.clone(), target: name, start: None, limit: None }
     }
 }
 
@@ -45,6 +48,7 @@ pub(crate) struct PreparedTopic {
     pub(crate) target: TopicIdentity,
     pub(crate) source_traits: SourceTraits,
     pub(crate) target_traits: TargetTraits,
+    pub(crate) limit: Option<RateLimit>,
     pub(crate) partitions: Vec<PreparedPartition>,
 }
 
@@ -250,6 +254,7 @@ impl Preparer {
                 target: target.identity.clone(),
                 source_traits,
                 target_traits,
+                limit: pair.limit.clone(),
                 partitions,
             });
         }

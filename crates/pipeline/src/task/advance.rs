@@ -18,6 +18,7 @@ impl FlowTask {
                 Timer::Leaders(_) | Timer::Claim => {}
                 Timer::Checkpoint => self.checkpoint(now),
                 Timer::Save => self.save_moved(),
+                Timer::Rate => self.try_again_for_rate(),
             }
         }
         self.ask_for_leaders(Side::Source, now);
@@ -73,8 +74,8 @@ impl FlowTask {
     /// Topics and partitions to copy from now on; those being copied already are not touched.
     pub(super) fn add_topics(&mut self, topics: Vec<PreparedTopic>, now: Instant) {
         for topic in topics {
-            let PreparedTopic { source, target, source_traits, target_traits, partitions } = topic;
-            let index = self.routes.add(source, target, source_traits, target_traits);
+            let PreparedTopic { source, target, source_traits, target_traits, limit, partitions } = topic;
+            let index = self.routes.add(source, target, source_traits, target_traits, limit);
             for mut prepared in partitions {
                 let number = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
                 if !self.routes.number(index, prepared.partition, number) {

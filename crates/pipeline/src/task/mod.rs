@@ -17,13 +17,14 @@ mod places;
 pub(crate) mod timers;
 
 use crate::FinalPositions;
-use crate::broker::{LaneKey, SourceBroker, TargetLane};
+use crate::broker::{Backlogs, LaneKey, SourceBroker, TargetLane};
 use crate::budget::Budget;
 use crate::config::{FlowConfig, Forward};
 use crate::error::{FlowError, PartitionName, Side, StopReason};
 use crate::flow::checkpoint::Checkpoint;
 use crate::flow::inspect::InspectedBatch;
 use crate::flow::route::Routes;
+use crate::flow::throttle::Throttle;
 use crate::partition::{Goal, Partition, Producers, State};
 use crate::positions::{Origins, Position, PositionStore};
 use crate::status::{PartitionStatus, Status};
@@ -65,6 +66,8 @@ pub(crate) struct FlowTask {
     pub(crate) in_ranges: BTreeSet<u32>,
     pub(crate) last_ranged: usize,
     pub(crate) lanes: BTreeMap<LaneKey, TargetLane>,
+    /// The lane that sent last.
+    pub(crate) last_lane: Option<LaneKey>,
     pub(crate) source_leaders: LeaderWatch,
     pub(crate) target_leaders: LeaderWatch,
     /// Partitions to look up on the target, per leader.
@@ -73,6 +76,8 @@ pub(crate) struct FlowTask {
     pub(crate) to_fill: BTreeSet<u32>,
     pub(crate) to_lead: BTreeSet<u32>,
     pub(crate) ownership: Ownership,
+    pub(crate) backlogs: Backlogs,
+    pub(crate) throttle: Throttle,
     pub(crate) budget: Budget,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) timers: Timers,
@@ -120,10 +125,13 @@ impl FlowTask {
             in_ranges: BTreeSet::new(),
             last_ranged: 0,
             lanes: BTreeMap::new(),
+            last_lane: None,
             to_resume: BTreeMap::new(),
             to_fill: BTreeSet::new(),
             to_lead: BTreeSet::new(),
             ownership: Ownership::default(),
+            backlogs: Backlogs::default(),
+            throttle: Throttle::default(),
             budget,
             checkpoint: Checkpoint::default(),
             timers: Timers::default(),

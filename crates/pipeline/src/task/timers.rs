@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Leaders(bool),
     /// The flow's claim may be asked for, or has to be renewed.
     Claim,
+    /// A rate limit may let something pass.
+    Rate,
     /// Positions are to be saved.
     Checkpoint,
     /// What could not be saved is to be saved again, sooner than that.

@@ -1,0 +1,187 @@
+//! Limits on how fast flows write.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What may be sent at once after a pause, and how large requests are: as much as the limit allows in this time.
+const BURST: Duration = Duration::from_millis(50);
+/// How long the next in turn has to take what is his.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// A limit may be changed at any time: so long at most until that is noticed.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
+/// A bound on bytes of batches written per second. Clones are the same limit: whatever holds one shares it with the others, in
+/// turn. It may be changed while flows run.
+///
+/// What was sent too much is made up for before anything else is, so that over seconds the bound is exact.
+#[derive(Debug, Clone, Default)]
+pub struct RateLimit(Arc<Mutex<Bucket>>);
+
+/// The same limit, not one of the same size.
+impl PartialEq for RateLimit {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for RateLimit {}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    bytes_per_second: Option<NonZeroU64>,
+    /// Bytes that may be sent; below 0 what was sent too much.
+    allowance: f64,
+    filled_at: Option<Instant>,
+    /// Who was sent away, in order, and when it was the turn of the first.
+    waiting: VecDeque<u64>,
+    first_since: Option<Instant>,
+}
+
+impl RateLimit {
+    /// A limit in bytes per second; `None` for no limit, until one is set.
+    pub fn new(bytes_per_second: Option<NonZeroU64>) -> Self {
+        let limit = Self::default();
+        limit.set(bytes_per_second);
+        limit
+    }
+
+    /// Changes it.
+    pub fn set(&self, bytes_per_second: Option<NonZeroU64>) {
+        let mut bucket = self.lock();
+        if bucket.bytes_per_second != bytes_per_second {
+            *bucket = Bucket { bytes_per_second, ..Bucket::default() };
+        }
+    }
+
+    /// What it is, in bytes per second.
+    pub fn get(&self) -> Option<NonZeroU64> {
+        self.lock().bytes_per_second
+    }
+
+    /// Bytes that a request may have.
+    pub(crate) fn request_bytes(&self) -> usize {
+        self.lock().burst_bytes().map_or(usize::MAX, |bytes| bytes as usize)
+    }
+
+    /// When `asker` may send; `None` for now.
+    pub(crate) fn wait(&self, asker: u64, now: Instant) -> Option<Instant> {
+        let mut bucket = self.lock();
+        let rate = bucket.bytes_per_second?.get() as f64;
+        bucket.fill(now);
+        if bucket.allowance <= 0.0 {
+            bucket.line_up(asker);
+            let missing = Duration::from_secs_f64((1.0 - bucket.allowance) / rate);
+            return Some(now + missing.min(LONGEST_WAIT));
+        }
+        if bucket.waiting.front().is_some_and(|first| *first != asker) {
+            let since = *bucket.first_since.get_or_insert(now);
+            bucket.line_up(asker);
+            if now.duration_since(since) < PATIENCE {
+                return Some(since + PATIENCE);
+            }
+            // It has nothing to send any more.
+            bucket.waiting.pop_front();
+            bucket.first_since = Some(now);
+            if bucket.waiting.front().is_some_and(|first| *first != asker) {
+                return Some(now + Duration::from_millis(1));
+            }
+        }
+        bucket.waiting.retain(|waiting| *waiting != asker);
+        bucket.first_since = None;
+        None
+    }
+
+    /// Notes that `bytes` are sent.
+    pub(crate) fn take(&self, bytes: usize) {
+        let mut bucket = self.lock();
+        if bucket.bytes_per_second.is_some() {
+            bucket.allowance -= bytes as f64;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Bucket> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bucket {
+    fn burst_bytes(&self) -> Option<f64> {
+        Some(self.bytes_per_second?.get() as f64 * BURST.as_secs_f64())
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let (Some(rate), Some(burst)) = (self.bytes_per_second, self.burst_bytes()) else { return };
+        let since = now.duration_since(*self.filled_at.get_or_insert(now));
+        self.filled_at = Some(now);
+        self.allowance = (self.allowance + since.as_secs_f64() * rate.get() as f64).min(burst.max(1.0));
+    }
+
+    fn line_up(&mut self, asker: u64) {
+        if !self.waiting.contains(&asker) {
+            self.waiting.push_back(asker);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who sent how much in `seconds`, each as soon as it may, `bytes` at a time.
+    fn sent(limit: &RateLimit, askers: u64, bytes: usize, seconds: u64) -> Vec<usize> {
+        let start = Instant::now();
+        let mut sent = vec![0; askers as usize];
+        let mut due = vec![start; askers as usize];
+        loop {
+            let next = (0..askers as usize).min_by_key(|asker| due[*asker]).unwrap();
+            let now = due[next];
+            if now.duration_since(start).as_secs() >= seconds {
+                return sent;
+            }
+            match limit.wait(next as u64, now) {
+                Some(at) => due[next] = at.max(now + Duration::from_micros(10)),
+                None => {
+                    limit.take(bytes);
+                    sent[next] += bytes;
+                    due[next] = now + Duration::from_micros(10);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_rate_is_exact_over_seconds_whatever_the_size() {
+        for bytes in [100, 10_000, 3_000_000] {
+            let limit = RateLimit::new(NonZeroU64::new(1_000_000));
+            let total: usize = sent(&limit, 1, bytes, 30).iter().sum();
+            assert!((total as f64 - 3e7).abs() < 1.5e6 + bytes as f64, "{total}");
+        }
+    }
+
+    #[test]
+    fn those_who_share_it_get_the_same() {
+        let limit = RateLimit::new(NonZeroU64::new(1_000_000));
+        let shares = sent(&limit, 4, 50_000, 40);
+        let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+        assert!(most - least <= most / 20, "{shares:?}");
+        assert!((shares.iter().sum::<usize>() as f64 - 4e7).abs() < 2e6, "{shares:?}");
+    }
+
+    #[test]
+    fn no_limit_lets_everything_pass_and_a_new_one_holds_at_once() {
+        let limit = RateLimit::new(None);
+        limit.take(1 << 40);
+        assert_eq!(limit.wait(1, Instant::now()), None);
+        limit.set(NonZeroU64::new(10));
+        let now = Instant::now();
+        assert!(limit.wait(1, now).is_some(), "it begins empty");
+        assert_eq!(limit.wait(1, now + Duration::from_secs(1)), None);
+        limit.take(1 << 40);
+        assert!(limit.wait(1, now + Duration::from_secs(99)).is_some());
+        limit.set(None);
+        assert_eq!(limit.wait(1, now), None);
+    }
+}
