@@ -22,4 +22,6 @@ pub(super) struct Job {
     pub(super) ca_file: Option<PathBuf>,
     /// Goes on when all is copied, until it is ended.
     pub(super) follows: bool,
+    /// The target topic is there before the contender starts.
+    pub(super) target_exists: bool,
 }

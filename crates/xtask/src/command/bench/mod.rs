@@ -4,9 +4,11 @@
 //! Reading order: `options` (what can be asked for), `session` and `stage` (what runs), `loads` (what is copied), `contenders`
 //! (who copies), `run` (one run, measured), `table`; `parts` are processes of our own beside the contenders.
 
+mod authority;
 mod contenders;
 mod job;
 mod loads;
+mod machine;
 mod options;
 mod parts;
 mod payload;
@@ -23,9 +25,12 @@ use super::Failure;
 use super::arguments::Arguments;
 use super::process::{cargo, run as run_command};
 use crate::kafka::target_directory;
+use authority::Authority;
 use contenders::{Contender, FranzGo, MirrorMaker, Other, Verbatim};
 use options::BenchOptions;
-use session::Session;
+use parts::Link;
+use process::Nursery;
+use session::{Links, Session};
 use stage::Stage;
 use std::cell::RefCell;
 use std::io::Read;
@@ -51,16 +56,15 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         return Err(in_release());
     }
     let contenders = contenders(&options)?;
-    let started = Instant::now();
-    eprintln!("starting two clusters");
-    let stage = Stage::start()?;
-    let mut session =
-        Session { options, stage, contenders, measured: Vec::new(), failures: RefCell::default(), started };
+    let mut session = session(options, contenders)?;
     let loads = session.options.loads.clone();
+    let mut results = Vec::new();
     for load in loads {
         let text = load.run(&mut session)?;
         println!("### {}\n\n{text}", load.name());
+        results.push((load.name(), text));
     }
+    println!("{}", machine::described());
     if session.options.keeps {
         let (source, target) = (session.stage.source.bootstrap(), session.stage.target.bootstrap());
         eprintln!("source {source}, target {target}; Enter or Ctrl-C ends and removes them");
@@ -70,6 +74,22 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         failures if failures.is_empty() => Ok(()),
         failures => Err(Failure::Failed(format!("failed: {}", failures.join(", ")))),
     }
+}
+
+/// Starts the clusters, with what the loads asked for need.
+fn session(options: BenchOptions, contenders: Vec<Contender>) -> Result<Session, Failure> {
+    let started = Instant::now();
+    eprintln!("starting two clusters");
+    let nursery = Nursery::new()?;
+    let asked = |name: &str| options.loads.iter().any(|load| load.name() == name);
+    let authority = asked("tls").then(|| Authority::new(nursery.directory())).transpose()?;
+    let start_links =
+        || Ok::<_, Failure>(Links { source: Link::start(&nursery)?, target: Link::start(&nursery)? });
+    let links = asked("far").then(start_links).transpose()?;
+    let proxies = links.as_ref().map(|links| [links.source.address, links.target.address]);
+    let stage = Stage::start(nursery, authority, proxies)?;
+    let (measured, failures) = (Vec::new(), RefCell::default());
+    Ok(Session { options, stage, links, contenders, measured, failures, started })
 }
 
 /// Goes on as the release build of this program, because parts of it are measured. Returns only when that fails.

@@ -69,6 +69,17 @@ impl BenchOptions {
     pub(super) fn scaled(&self, records: u64) -> u64 {
         ((records as f64 * self.scale) as u64).max(1)
     }
+
+    /// What has to be asked for to get this number of records at this scale.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "scaling it again rounds down: one more than needed does no harm"
+    )]
+    pub(super) fn unscaled(&self, records: u64) -> u64 {
+        (records as f64 / self.scale).ceil() as u64
+    }
 }
 
 /// The contenders of a comma-separated list; `none` for none.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const STALL: Duration = Duration::from_secs(90);
 /// How often the target is asked for its ends: few partitions are asked often, as it costs nothing then.
 const LOOK: Duration = Duration::from_millis(5);
-const LOOK_AT_MANY: Duration = Duration::from_millis(50);
+const LOOK_AT_MANY: Duration = Duration::from_millis(20);
 const MANY_PARTITIONS: u32 = 64;
 /// How long a program that has copied all may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ struct Taken {
     usage: Usage,
 }
 
-/// Runs `contender` once; the target topic is created before and deleted afterwards.
+/// Runs `contender` once; the target topic is created before, if it is to be there, and deleted afterwards.
 pub(super) fn measured(
     stage: &Stage,
     contender: &Contender,
@@ -59,7 +59,9 @@ pub(super) fn measured(
         }
         Contender::FetchOnly => read(stage, contender, job, run)?,
         _ => {
-            stage.target.create(&job.topic, job.partitions)?;
+            if job.target_exists {
+                stage.target.create(&job.topic, job.partitions)?;
+            }
             let taken = copied(stage, contender, job, run);
             stage.target.clear(&[])?;
             stage.source.clear(&[&job.topic])?;

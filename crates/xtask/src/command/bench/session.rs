@@ -2,6 +2,7 @@
 
 use super::contenders::Contender;
 use super::options::BenchOptions;
+use super::parts::Link;
 use super::stage::Stage;
 use super::table::Row;
 use crate::command::Failure;
@@ -13,11 +14,20 @@ use std::time::Instant;
 pub(super) struct Session {
     pub(super) options: BenchOptions,
     pub(super) stage: Stage,
+    /// Long lines, where a load needs them.
+    pub(super) links: Option<Links>,
     pub(super) contenders: Vec<Contender>,
     /// The rows of the loads that were copied, for the chart.
     pub(super) measured: Vec<(&'static str, Vec<Row>)>,
     pub(super) failures: RefCell<Vec<String>>,
     pub(super) started: Instant,
+}
+
+/// A long line in front of each cluster.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub(super) source: Link,
+    pub(super) target: Link,
 }
 
 impl Session {

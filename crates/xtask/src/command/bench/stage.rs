@@ -1,9 +1,11 @@
 //! The two clusters of a benchmark, and what is done with topics around the runs.
 
+use super::authority::Authority;
 use super::process::Nursery;
 use crate::command::Failure;
 use crate::kafka::{Cluster, Distribution, Options, Tuning, version};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ pub(super) struct Stage {
     pub(super) source: Side,
     pub(super) target: Side,
     pub(super) nursery: Nursery,
+    /// Who signed the brokers' certificates, where they have any.
+    pub(super) authority: Option<Authority>,
     pub(super) runtime: Rc<Runtime>,
 }
 
@@ -37,27 +41,41 @@ pub(super) struct Side {
 }
 
 impl Stage {
-    pub(super) fn start() -> Result<Self, Failure> {
-        let nursery = Nursery::new()?;
+    /// Starts both clusters. `authority`: with a TLS listener each, signed by it; `proxies`: with a listener behind each of these.
+    pub(super) fn start(
+        nursery: Nursery,
+        authority: Option<Authority>,
+        proxies: Option<[SocketAddr; 2]>,
+    ) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = Rc::new(runtime.map_err(Failure::while_doing("start a runtime"))?);
         let distribution = Distribution::resolve(&version())?;
-        let side = |name: &str| {
-            let options = Options::new(name)
+        let side = |name: &str, proxy: Option<SocketAddr>| {
+            let mut options = Options::new(name)
                 .heap_mib(HEAP_MIB)
                 .tuning(Tuning::Throughput)
                 // Thousands of partitions are created and deleted; their indexes are preallocated.
                 .property("log.index.size.max.bytes", (1 << 20).to_string());
-            Side::start(&distribution, options, &runtime)
+            if let Some(authority) = &authority {
+                options = authority.listener(options)?;
+            }
+            if let Some(proxy) = proxy {
+                options = options.proxy(proxy);
+            }
+            let mut cluster = Cluster::start(&distribution, options)?;
+            if let Some(authority) = &authority {
+                authority.certify_broker(&mut cluster)?;
+            }
+            Side::new(cluster, &runtime)
         };
-        let (source, target) = (side("source")?, side("target")?);
-        Ok(Self { source, target, nursery, runtime })
+        let source = side("source", proxies.map(|proxies| proxies[0]))?;
+        let target = side("target", proxies.map(|proxies| proxies[1]))?;
+        Ok(Self { source, target, nursery, authority, runtime })
     }
 }
 
 impl Side {
-    fn start(distribution: &Distribution, options: Options, runtime: &Rc<Runtime>) -> Result<Self, Failure> {
-        let cluster = Cluster::start(distribution, options)?;
+    fn new(cluster: Cluster, runtime: &Rc<Runtime>) -> Result<Self, Failure> {
         let config =
             ClusterConfig::new(&cluster.bootstrap()).map_err(Failure::while_doing("read the address"))?;
         let client = runtime.block_on(cluster::Cluster::connect(config));

@@ -5,7 +5,7 @@ mod mirror_maker;
 mod other;
 mod verbatim;
 
-pub(super) use franz_go::FranzGo;
+pub(super) use franz_go::{FranzGo, go_version};
 pub(super) use mirror_maker::MirrorMaker;
 pub(super) use other::Other;
 pub(super) use verbatim::Verbatim;

@@ -3,9 +3,9 @@
 use super::super::job::Job;
 use super::super::parts::Filling;
 use super::super::payload;
-use super::super::run::measured;
 use super::super::session::Session;
-use super::super::table::{Row, ratios, table};
+use super::super::table::{ratios, table};
+use super::turns::{rows, turns};
 use crate::command::Failure;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(in super::super) struct CopyLoad {
 impl CopyLoad {
     pub(super) fn run(&self, session: &mut Session) -> Result<String, Failure> {
         let job = self.produced(session)?;
-        let rows = rows(session, &job, self.name)?;
+        let rows = rows(session, self.name, &turns(session, &job, |_| true))?;
         session.stage.source.clear(&[])?;
         let text = format!("{}\n{}{}", self.described(&job), table(&rows), ratios(&rows, &PEERS));
         session.measured.push((self.name, rows));
@@ -67,11 +67,12 @@ impl CopyLoad {
             codec: self.codec,
             ca_file: None,
             follows: false,
+            target_exists: true,
             topic,
         })
     }
 
-    fn described(&self, job: &Job) -> String {
+    pub(super) fn described(&self, job: &Job) -> String {
         let of = |bytes: u64| format!("{:.2} GiB", gibibytes(bytes));
         let stored = if self.codec == "none" {
             String::new()
@@ -87,46 +88,6 @@ impl CopyLoad {
             if job.partitions == 1 { "" } else { "s" }
         )
     }
-}
-
-/// All contenders in turn, as many rounds as asked for; one run beforehand that does not count warms the brokers up.
-pub(super) fn rows(session: &Session, job: &Job, name: &str) -> Result<Vec<Row>, Failure> {
-    let contenders = &session.contenders;
-    let mut rows: Vec<Row> = contenders
-        .iter()
-        .map(|contender| Row {
-            name: contender.name().to_owned(),
-            is_replicator: contender.is_replicator(),
-            runs: Vec::new(),
-            failure: None,
-        })
-        .collect();
-    if let Some(first) = contenders.first() {
-        session.progress(&format!("{name}: a run to warm up"));
-        measured(&session.stage, first, job, &format!("{name}-warm-up"))?;
-    }
-    for round in 1..=session.options.rounds {
-        for (contender, row) in contenders.iter().zip(&mut rows) {
-            // What has failed once is not waited for again.
-            if row.failure.is_some() {
-                continue;
-            }
-            let run = format!("{name}-{}-{round}", contender.name());
-            match measured(&session.stage, contender, job, &run) {
-                Ok(figures) => {
-                    session.progress(&format!(
-                        "{name}: round {round}, {}: {:.0} MB/s, {:.2} CPU-s/GiB",
-                        contender.name(),
-                        figures.megabytes_per_second,
-                        figures.cpu_seconds_per_gib
-                    ));
-                    row.runs.push(figures);
-                }
-                Err(failure) => row.failure = Some(session.failed(name, contender.name(), failure)),
-            }
-        }
-    }
-    Ok(rows)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]

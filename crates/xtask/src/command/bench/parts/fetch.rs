@@ -10,8 +10,8 @@ use verbatim_wire::connection::Connection;
 use verbatim_wire::fetch::{FetchAnswer, FetchLimits, FetchSession, FetchTarget, Isolation};
 use verbatim_wire::records::{Batch, Entry, Walker};
 
-/// As a copy that is behind would fetch.
-const LIMITS: FetchLimits = FetchLimits {
+/// As a copy that is behind would fetch; one that is not gets each record at once.
+pub(super) const LIMITS: FetchLimits = FetchLimits {
     max_wait_ms: 500,
     min_bytes: 1,
     max_bytes: 8 << 20,
@@ -31,7 +31,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn open(topic: Topic) -> Result<Self, Failure> {
+    pub(super) async fn open(topic: Topic, limits: FetchLimits) -> Result<Self, Failure> {
         let (connection, version) = topic.fetching().await?;
         let mut reader = Self {
             connection,
@@ -39,7 +39,7 @@ impl Reader {
             session: FetchSession::default(),
             positions: HashMap::new(),
             topic,
-            limits: LIMITS,
+            limits,
         };
         for partition in 0..reader.topic.partitions {
             reader.want(partition, 0);
@@ -91,7 +91,7 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let topic = Topic::open(&bootstrap, &word(&mut arguments, "TOPIC")?).await?;
     let records = word(&mut arguments, "RECORDS")?;
     let records: u64 = records.parse().map_err(|_| Failure::Usage("RECORDS is a number".to_owned()))?;
-    let mut reader = Reader::open(topic).await?;
+    let mut reader = Reader::open(topic, LIMITS).await?;
     let mut first = None;
     let mut bytes = 0;
     while reader.records() < records {

@@ -2,9 +2,12 @@
 
 mod fetch;
 mod fill;
+mod link;
+mod probe;
 mod produce;
 mod pump;
 mod relay;
+mod stream;
 mod topic;
 
 use crate::command::Failure;
@@ -13,6 +16,7 @@ use std::io::{BufRead, Write};
 use std::process::Command;
 
 pub(super) use fill::Filling;
+pub(super) use link::{BYTES_PER_SECOND, Link};
 pub(super) use relay::relayed;
 
 /// Runs the part that the first word names.
@@ -21,6 +25,8 @@ pub(in crate::command) fn run_part(mut arguments: Arguments) -> Result<(), Failu
         Some("relay") => relay::run(arguments),
         Some("fill") => block_on(fill::run(arguments)),
         Some("fetch") => block_on(fetch::run(arguments)),
+        Some("probe") => block_on(probe::run(arguments)),
+        Some("link") => block_on(link::run(arguments)),
         Some("produce") => block_on(produce::run(arguments)),
         other => Err(Failure::Usage(format!("bench-part {}", other.unwrap_or_default()))),
     }

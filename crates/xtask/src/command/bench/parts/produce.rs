@@ -1,6 +1,6 @@
 //! Produces batches that lie in memory: the half of a copy that writes.
 
-use super::fetch::Reader;
+use super::fetch::{LIMITS, Reader};
 use super::pump::{Outgoing, Pump};
 use super::topic::Topic;
 use super::{ready, word};
@@ -48,7 +48,7 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
 /// The first batches of all partitions, in the order they were fetched but with those of different partitions side by side, so
 /// that each request can take one of each.
 async fn kept(from: &str, name: &str, records: u64) -> Result<Vec<(u32, Batch)>, Failure> {
-    let mut reader = Reader::open(Topic::open(from, name).await?).await?;
+    let mut reader = Reader::open(Topic::open(from, name).await?, LIMITS).await?;
     let mut kept: Vec<(u32, Batch)> = Vec::new();
     let mut bytes = 0;
     while reader.records() < records && bytes < KEPT_BYTES {

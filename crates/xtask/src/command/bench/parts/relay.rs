@@ -1,6 +1,6 @@
 //! The reference below which nothing goes: a process that reads from one connection and writes to another, and nothing else.
 
-use super::{part, word};
+use super::{part, stream, word};
 use crate::command::Failure;
 use crate::command::arguments::Arguments;
 use crate::command::bench::process::{Nursery, Running};
@@ -8,7 +8,7 @@ use crate::command::bench::usage::{Usage, of_process};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a read takes at most: as much as a large fetch leaves in the socket at a time.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -35,32 +35,8 @@ pub(in super::super) fn relayed(nursery: &Nursery, bytes: u64) -> Result<Relayed
     let mut command = part("relay")?;
     command.args([address(&source)?, address(&sink)?]);
     let mut running = nursery.start(command, true)?;
-    let feed = thread::spawn(move || -> std::io::Result<()> {
-        let (mut stream, _) = source.accept()?;
-        let block = vec![7; 1 << 20];
-        let mut left = bytes;
-        while left > 0 {
-            let take = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
-            stream.write_all(block.get(..take).unwrap_or_default())?;
-            left -= take as u64;
-        }
-        Ok(())
-    });
-    let drain = thread::spawn(move || -> std::io::Result<(Instant, Instant)> {
-        let (mut stream, _) = sink.accept()?;
-        let mut buffer = vec![0; 1 << 20];
-        let mut first = None;
-        let mut total = 0;
-        while total < bytes {
-            match stream.read(&mut buffer)? {
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                read => total += read as u64,
-            }
-            first.get_or_insert_with(Instant::now);
-        }
-        let last = Instant::now();
-        Ok((first.unwrap_or(last), last))
-    });
+    let feed = thread::spawn(move || source.accept().and_then(|(stream, _)| stream::feed(stream, bytes)));
+    let drain = thread::spawn(move || sink.accept().and_then(|(stream, _)| stream::drain(stream, bytes)));
     let joined = |_| Failure::Failed("a thread of the relay's ended early".to_owned());
     feed.join().map_err(joined)?.map_err(Failure::while_doing("feed the relay"))?;
     let (first, last) = drain.join().map_err(joined)?.map_err(Failure::while_doing("drain the relay"))?;
