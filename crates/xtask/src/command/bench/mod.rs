@@ -5,6 +5,7 @@
 //! (who copies), `run` (one run, measured), `table`; `parts` are processes of our own beside the contenders.
 
 mod authority;
+mod chart;
 mod contenders;
 mod job;
 mod loads;
@@ -13,6 +14,7 @@ mod options;
 mod parts;
 mod payload;
 mod process;
+mod report;
 mod run;
 mod session;
 mod stage;
@@ -43,18 +45,14 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     let options = BenchOptions::parse(arguments)?;
-    run_command(cargo().args([
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "verbatim",
-        "--package",
-        "xtask",
-    ]))?;
+    let typed: Vec<String> = std::env::args().skip(2).collect();
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--release", "--package", "verbatim"]);
     if cfg!(debug_assertions) {
+        run_command(build.args(["--package", "xtask"]))?;
         return Err(in_release());
     }
+    run_command(&mut build)?;
     let contenders = contenders(&options)?;
     let mut session = session(options, contenders)?;
     let loads = session.options.loads.clone();
@@ -64,7 +62,15 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         println!("### {}\n\n{text}", load.name());
         results.push((load.name(), text));
     }
-    println!("{}", machine::described());
+    let machine = format!("{}\n\n`cargo xtask bench {}`", machine::described(), typed.join(" "));
+    println!("{machine}");
+    if session.options.writes {
+        results.push(("machine", machine));
+        report::write(&results)?;
+        if let Some((load, rows)) = session.measured.iter().find(|(load, _)| *load == "plain") {
+            chart::write(load, rows)?;
+        }
+    }
     if session.options.keeps {
         let (source, target) = (session.stage.source.bootstrap(), session.stage.target.bootstrap());
         eprintln!("source {source}, target {target}; Enter or Ctrl-C ends and removes them");

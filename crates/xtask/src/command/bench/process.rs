@@ -5,7 +5,7 @@ use crate::command::Failure;
 use crate::command::process::shown;
 use crate::kafka::target_directory;
 use crate::kafka::warden::Warden;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// How long a process may take to end after SIGTERM before it is killed.
 const END_PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(20);
+/// Letters of a command line that are worth repeating: Java's name every jar.
+const SHOWN_LETTERS: usize = 160;
 /// Bytes of what a failed process said that are worth repeating.
 const SAID_BYTES: usize = 2000;
 
@@ -23,6 +25,8 @@ const SAID_BYTES: usize = 2000;
 pub(super) struct Nursery {
     directory: PathBuf,
     warden: Rc<RefCell<Warden>>,
+    /// Processes started so far: their files are named by that.
+    started: Rc<Cell<u32>>,
 }
 
 impl Nursery {
@@ -31,7 +35,7 @@ impl Nursery {
         fs::create_dir_all(&directory)
             .map_err(Failure::while_doing(format!("create {}", directory.display())))?;
         let warden = Rc::new(RefCell::new(Warden::new(&directory)?));
-        Ok(Self { directory, warden })
+        Ok(Self { directory, warden, started: Rc::default() })
     }
 
     /// Where files go that belong to this benchmark.
@@ -41,9 +45,14 @@ impl Nursery {
 
     /// Starts `command` in a process group of its own. What it prints goes to files, unless its standard output is `piped`.
     pub(super) fn start(&self, mut command: Command, piped: bool) -> Result<Running, Failure> {
-        let shown = shown(&command);
-        let stdout = self.directory.join("stdout");
-        let stderr = self.directory.join("stderr");
+        let mut shown = shown(&command);
+        if shown.len() > SHOWN_LETTERS {
+            shown = shown.chars().take(SHOWN_LETTERS).chain("...".chars()).collect();
+        }
+        let number = self.started.get();
+        self.started.set(number + 1);
+        let stdout = self.directory.join(format!("{number}.stdout"));
+        let stderr = self.directory.join(format!("{number}.stderr"));
         let create = |path: &Path| {
             File::create(path).map_err(Failure::while_doing(format!("create {}", path.display())))
         };
@@ -145,5 +154,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.reap();
+        let _ = fs::remove_file(&self.stdout);
+        let _ = fs::remove_file(&self.stderr);
     }
 }

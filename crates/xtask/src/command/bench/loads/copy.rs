@@ -5,7 +5,7 @@ use super::super::parts::Filling;
 use super::super::payload;
 use super::super::session::Session;
 use super::super::table::{ratios, table};
-use super::turns::{rows, turns};
+use super::turns::{rows, turns, warm_up};
 use crate::command::Failure;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub(in super::super) struct CopyLoad {
 impl CopyLoad {
     pub(super) fn run(&self, session: &mut Session) -> Result<String, Failure> {
         let job = self.produced(session)?;
+        warm_up(session, self.name, &job)?;
         let rows = rows(session, self.name, &turns(session, &job, |_| true))?;
         session.stage.source.clear(&[])?;
         let text = format!("{}\n{}{}", self.described(&job), table(&rows), ratios(&rows, &PEERS));

@@ -61,7 +61,7 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
          |---|---|---|---|---|---|---|---|---|\n",
         session.options.seconds
     );
-    for (contender, outcomes, failure) in &rows {
+    for (contender, outcomes, _) in &rows {
         let column = |value: &dyn Fn(&Outcome) -> f64| Spread::of(outcomes.iter().map(value));
         let median = |value: &dyn Fn(&Outcome) -> f64| {
             column(value).map_or_else(|| "–".to_owned(), |spread| format!("{:.2}", spread.median))
@@ -81,9 +81,10 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
             let _ = write!(text, " {} |", shown(column(&|outcome| outcome.between[at])));
         }
         let _ = writeln!(text, " {} |", shown(column(&|outcome| outcome.cpu_percent)));
-        if let Some(failure) = failure {
-            let reason = failure.lines().next().unwrap_or_default();
-            let _ = writeln!(text, "\n`{}` failed: {reason}", contender.name());
+    }
+    for (contender, _, failure) in &rows {
+        if failure.is_some() {
+            let _ = writeln!(text, "\n`{}` failed.", contender.name());
         }
     }
     Ok(text)

@@ -5,7 +5,7 @@ use super::super::session::Session;
 use super::super::table::{Spread, shown};
 use super::CopyLoad;
 use super::plain::plain;
-use super::turns::{rows, turns};
+use super::turns::{rows, turns, warm_up};
 use crate::command::Failure;
 use std::fmt::Write;
 
@@ -32,6 +32,7 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
             ..plain()
         };
         let mut job = load.produced(session)?;
+        warm_up(session, NAME, &job)?;
         for target_exists in [true, false] {
             job.target_exists = target_exists;
             let creates = |contender: &Contender| {

@@ -5,7 +5,7 @@ use super::super::session::Session;
 use super::super::table::{ratio, table};
 use super::CopyLoad;
 use super::plain::plain;
-use super::turns::{Turn, rows, turns};
+use super::turns::{Turn, rows, turns, warm_up};
 use crate::command::Failure;
 use std::fmt::Write;
 
@@ -30,6 +30,7 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
         let encrypted = Turn { label, contender: turn.contender, job: secure.clone() };
         [turn, encrypted]
     });
+    warm_up(session, NAME, &secure)?;
     let rows = rows(session, NAME, &pairs.collect::<Vec<_>>())?;
     session.stage.source.clear(&[])?;
 

@@ -27,7 +27,14 @@ pub(super) fn turns<'a>(
         .collect()
 }
 
-/// All in turn, as many rounds as asked for; one run beforehand that does not count warms the brokers up.
+/// A run that does not count, for the brokers to get warm.
+pub(super) fn warm_up(session: &Session, load: &str, job: &Job) -> Result<(), Failure> {
+    let Some(contender) = session.contenders.first() else { return Ok(()) };
+    session.progress(&format!("{load}: a run to warm up"));
+    measured(&session.stage, contender, job, &run_name(load, "warm-up")).map(|_| ())
+}
+
+/// All in turn, as many rounds as asked for.
 pub(super) fn rows(session: &Session, load: &str, turns: &[Turn<'_>]) -> Result<Vec<Row>, Failure> {
     let mut rows: Vec<Row> = turns
         .iter()
@@ -38,17 +45,18 @@ pub(super) fn rows(session: &Session, load: &str, turns: &[Turn<'_>]) -> Result<
             failure: None,
         })
         .collect();
-    if let Some(Turn { contender, job, .. }) = turns.first() {
-        session.progress(&format!("{load}: a run to warm up"));
-        measured(&session.stage, contender, job, &format!("{load}-warm-up"))?;
-    }
     for round in 1..=session.options.rounds {
         for (number, (turn, row)) in turns.iter().zip(&mut rows).enumerate() {
             // What has failed once is not waited for again.
             if row.failure.is_some() {
                 continue;
             }
-            match measured(&session.stage, turn.contender, &turn.job, &format!("{load}-{number}-{round}")) {
+            match measured(
+                &session.stage,
+                turn.contender,
+                &turn.job,
+                &run_name(load, &format!("{number}-{round}")),
+            ) {
                 Ok(figures) => {
                     session.progress(&format!(
                         "{load}: round {round}, {}: {:.0} MB/s, {:.2} CPU-s/GiB, first record after {:.0} ms",
@@ -64,4 +72,10 @@ pub(super) fn rows(session: &Session, load: &str, turns: &[Turn<'_>]) -> Result<
         }
     }
     Ok(rows)
+}
+
+/// A name for one run, of letters that may be part of a topic's name.
+fn run_name(load: &str, rest: &str) -> String {
+    let name = format!("{load}-{rest}");
+    name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
 }

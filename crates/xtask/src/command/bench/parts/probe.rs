@@ -1,7 +1,7 @@
 //! How long records take: a producer at the source, and consumers at both ends, in one process and by one clock.
 //!
-//! Every record carries its number and when it was handed to the connection. Sending waits for nothing, so that a slow
-//! replicator or broker cannot slow the clock down that it is measured by.
+//! Every record carries its number and when it was handed over; records are due at fixed times and count from then where the
+//! producer is late, so that a slow replicator or broker cannot slow the clock down that it is measured by.
 
 use super::fetch::{LIMITS, Reader};
 use super::topic::Topic;
@@ -28,8 +28,10 @@ const WARM_UP_SECONDS: u64 = 5;
 /// Number and time.
 const STAMP_BYTES: usize = 16;
 const TIMEOUT_MS: i32 = 30_000;
-/// Answers to Produce that may wait to be looked at.
-const ANSWERS: usize = 1024;
+/// Requests that may be under way: fewer than a connection takes.
+const UNANSWERED: usize = 60;
+/// What a timer may be late.
+const TIMER: Duration = Duration::from_millis(2);
 const NEVER: u64 = u64::MAX;
 
 /// What producer and consumers share.
@@ -74,7 +76,7 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
 
 impl Shared {
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(NEVER)
+        micros(self.began.elapsed())
     }
 
     async fn produce(
@@ -85,8 +87,9 @@ impl Shared {
         seconds: u64,
     ) -> Result<(), Failure> {
         let (connection, version) = topic.producing().await?;
-        let (answered, mut answers) = mpsc::channel(ANSWERS);
+        let (answered, mut answers) = mpsc::channel(UNANSWERED);
         let mut value = vec![0x5a; record_bytes];
+        let mut unanswered = 0;
         for number in 0u64.. {
             if number == self.to.get() {
                 break;
@@ -103,10 +106,18 @@ impl Shared {
             } else if !self.has_arrived.get() && self.began.elapsed() > START_PATIENCE {
                 return Err(Failure::Failed("no record has come to the target".to_owned()));
             }
+            // One that had to wait for those before it counts from when it was due.
+            let late = due.elapsed();
+            let sent = if late > TIMER { self.now().saturating_sub(micros(late)) } else { self.now() };
             while let Ok(answer) = answers.try_recv() {
                 accepted(version, answer)?;
+                unanswered -= 1;
             }
-            let sent = self.now();
+            while unanswered >= UNANSWERED {
+                let answer = answers.recv().await;
+                accepted(version, answer.ok_or_else(|| Failure::Failed("no answer".to_owned()))?)?;
+                unanswered -= 1;
+            }
             self.sent.borrow_mut().push(sent);
             for (byte, stamp) in value.iter_mut().zip([number.to_be_bytes(), sent.to_be_bytes()].concat()) {
                 *byte = stamp;
@@ -118,9 +129,16 @@ impl Shared {
             let batch = ProduceBatch { topic: &topic.identity, partition, header, payload: &payload };
             let frame = encode(version, connection.client_id(), TIMEOUT_MS, &[batch]);
             let answered = answered.clone();
+            unanswered += 1;
             connection.submit(frame, Duration::ZERO, move |answer| {
                 let _ = answered.try_send(answer);
             });
+        }
+        // The connection closes with its last handle, whatever is still to be sent on it.
+        while unanswered > 0 {
+            let answer = answers.recv().await;
+            accepted(version, answer.ok_or_else(|| Failure::Failed("no answer".to_owned()))?)?;
+            unanswered -= 1;
         }
         Ok(())
     }
@@ -168,10 +186,11 @@ impl Shared {
         let all = sent.iter().zip(at_source).zip(at_target);
         let skipped = usize::try_from(self.from.get()).unwrap_or(0);
         for ((sent, at_source), at_target) in all.skip(skipped) {
-            source.saturating_record(at_source - sent);
-            target.saturating_record(at_target - sent);
             // What we hear of first at the target was on its way at once.
-            between.saturating_record(at_target.saturating_sub(*at_source));
+            let taken = [at_source - sent, at_target - sent, at_target.saturating_sub(*at_source)];
+            for (histogram, taken) in [&mut source, &mut target, &mut between].into_iter().zip(taken) {
+                histogram.record(taken).map_err(Failure::while_doing("note a time"))?;
+            }
         }
         for histogram in [source, target, between] {
             let quantiles = [0.5, 0.99, 0.999].map(|quantile| histogram.value_at_quantile(quantile));
@@ -179,6 +198,10 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(NEVER)
 }
 
 fn accepted(version: i16, answer: verbatim_wire::connection::Answer) -> Result<(), Failure> {
