@@ -28,8 +28,9 @@ usage: cargo xtask COMMAND
         plants known bugs in a copy of the workspace, one after the other: the simulation has to find each
   dist [--target x86_64-unknown-linux-musl]
         the static release binary, into dist/, proven static
-  bench [--records 2000000] [--partitions 4] [--rounds 5]
-        a copy between two real clusters, measured: throughput, CPU, memory, beside a bare TCP relay
+  bench [LOAD ...] [--rounds 5] [--scale 1] [--against NAME,NAME] [--vs CMD]
+        copies between two real clusters, measured: throughput, CPU, memory, latency, beside other replicators;
+        bench --help lists loads and options
   help  this text
 
 environment:
@@ -74,7 +75,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Some("mutants") => mutants::run(arguments),
         Some("dist") => dist::run(arguments),
         Some("bench") => bench::run(arguments),
-        Some("relay") => bench::run_relay(arguments),
+        Some("bench-part") => bench::run_part(arguments),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())

@@ -84,6 +84,12 @@ impl Cluster {
         self.addresses(|node| node.ports.secure)
     }
 
+    /// The address that the proxy of [`Options::proxy`] has to lead to.
+    pub fn proxied(&self) -> Result<SocketAddr, Error> {
+        let node = self.node(1)?;
+        Ok(SocketAddr::new(node.address.ip(), node.ports.proxied))
+    }
+
     /// The plain address of one node.
     pub fn address(&self, node: u32) -> Result<SocketAddr, Error> {
         Ok(self.node(node)?.address)
@@ -258,7 +264,7 @@ fn new_place(name: &str) -> (PathBuf, IpAddr) {
     (directory, IpAddr::V4(host))
 }
 
-/// Three ports of the system's choice for each node, on `host` if this machine has it, else on 127.0.0.1.
+/// Four ports of the system's choice for each node, on `host` if this machine has it, else on 127.0.0.1.
 fn free_ports(host: IpAddr, nodes: u32) -> Result<(IpAddr, Vec<Ports>), Error> {
     let host = match TcpListener::bind((host, 0)) {
         Ok(_) => host,
@@ -274,7 +280,8 @@ fn free_ports(host: IpAddr, nodes: u32) -> Result<(IpAddr, Vec<Ports>), Error> {
     };
     let mut all = Vec::new();
     for _ in 0..nodes {
-        let ports = (|| Ok(Ports { client: port()?, controller: port()?, secure: port()? }))();
+        let ports =
+            (|| Ok(Ports { client: port()?, controller: port()?, secure: port()?, proxied: port()? }))();
         all.push(ports.map_err(Error::io("find a free port"))?);
     }
     Ok((host, all))

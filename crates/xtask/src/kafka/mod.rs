@@ -25,7 +25,7 @@ mod maven;
 mod node;
 mod options;
 mod probe;
-mod warden;
+pub(crate) mod warden;
 
 use std::path::{Path, PathBuf};
 

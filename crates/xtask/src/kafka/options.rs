@@ -1,6 +1,6 @@
 //! How a cluster is to be started, and the `server.properties` that follow from it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 /// What the Java processes of a cluster are tuned for.
@@ -33,6 +33,11 @@ pub struct Options {
     ///
     /// [`Cluster::secure_bootstrap`]: super::Cluster::secure_bootstrap
     pub secure: Option<String>,
+    /// Address of a proxy in front of a further plain listener, which tells clients to come through it; for clusters of one broker.
+    /// The listener's own address, where the proxy has to lead to, is [`Cluster::proxied`].
+    ///
+    /// [`Cluster::proxied`]: super::Cluster::proxied
+    pub proxy: Option<SocketAddr>,
 }
 
 impl Options {
@@ -46,6 +51,7 @@ impl Options {
             tuning: Tuning::Start,
             java_options: Vec::new(),
             secure: None,
+            proxy: None,
         }
     }
 
@@ -79,6 +85,12 @@ impl Options {
         self
     }
 
+    /// Opens a listener behind a proxy at this address.
+    pub fn proxy(mut self, address: SocketAddr) -> Self {
+        self.proxy = Some(address);
+        self
+    }
+
     /// The Java options that follow from the tuning.
     pub(super) fn all_java_options(&self) -> Vec<String> {
         let tuning: &[&str] = match self.tuning {
@@ -97,6 +109,7 @@ pub(super) struct Ports {
     pub(super) client: u16,
     pub(super) controller: u16,
     pub(super) secure: u16,
+    pub(super) proxied: u16,
 }
 
 /// The `server.properties` of node `node` (from 1).
@@ -111,9 +124,9 @@ pub(super) fn server_properties(
     let Some(own) = ports.get(index) else { return String::new() };
     let voters: Vec<String> = (1u32..)
         .zip(ports)
-        .map(|(voter, ports)| format!("{voter}@{}", std::net::SocketAddr::new(host, ports.controller)))
+        .map(|(voter, ports)| format!("{voter}@{}", SocketAddr::new(host, ports.controller)))
         .collect();
-    let address = |port: u16| std::net::SocketAddr::new(host, port).to_string();
+    let address = |port: u16| SocketAddr::new(host, port).to_string();
     let replicas = options.brokers.min(3).to_string();
     let in_sync = options.brokers.min(2).to_string();
     let mut clients = format!("PLAINTEXT://{}", address(own.client));
@@ -122,12 +135,18 @@ pub(super) fn server_properties(
         clients += &format!(",CLIENT://{}", address(own.secure));
         protocols += &format!(",CLIENT:{protocol}");
     }
+    let mut advertised = clients.clone();
+    if let Some(proxy) = options.proxy {
+        clients += &format!(",PROXIED://{}", address(own.proxied));
+        advertised += &format!(",PROXIED://{proxy}");
+        protocols += ",PROXIED:PLAINTEXT";
+    }
     let mut lines = vec![
         ("process.roles", "broker,controller".to_owned()),
         ("node.id", node.to_string()),
         ("controller.quorum.voters", voters.join(",")),
         ("listeners", format!("{clients},CONTROLLER://{}", address(own.controller))),
-        ("advertised.listeners", clients),
+        ("advertised.listeners", advertised),
         ("controller.listener.names", "CONTROLLER".to_owned()),
         ("inter.broker.listener.name", "PLAINTEXT".to_owned()),
         ("listener.security.protocol.map", protocols),
@@ -168,8 +187,9 @@ mod tests {
 
     #[test]
     fn three_nodes_vote_together_and_the_callers_lines_come_last() {
-        let ports: Vec<Ports> =
-            (0..3).map(|n| Ports { client: 100 + n, controller: 200 + n, secure: 300 + n }).collect();
+        let ports: Vec<Ports> = (0..3)
+            .map(|n| Ports { client: 100 + n, controller: 200 + n, secure: 300 + n, proxied: 400 + n })
+            .collect();
         let options = Options::new("x").brokers(3).property("num.io.threads", "9").secure("SASL_SSL");
         let text =
             server_properties(&options, 2, IpAddr::from([127, 0, 0, 1]), &ports, Path::new("/somewhere"));
@@ -180,5 +200,17 @@ mod tests {
         has("listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENT:SASL_SSL");
         has("offsets.topic.replication.factor=3");
         assert_eq!(text.lines().last(), Some("num.io.threads=9"));
+    }
+
+    #[test]
+    fn a_listener_behind_a_proxy_names_the_proxy() {
+        let ports = [Ports { client: 100, controller: 200, secure: 300, proxied: 400 }];
+        let options = Options::new("x").proxy(SocketAddr::from(([127, 0, 0, 9], 77)));
+        let text =
+            server_properties(&options, 1, IpAddr::from([127, 0, 0, 1]), &ports, Path::new("/somewhere"));
+        let has = |line: &str| assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        has("listeners=PLAINTEXT://127.0.0.1:100,PROXIED://127.0.0.1:400,CONTROLLER://127.0.0.1:200");
+        has("advertised.listeners=PLAINTEXT://127.0.0.1:100,PROXIED://127.0.0.9:77");
+        has("listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT");
     }
 }

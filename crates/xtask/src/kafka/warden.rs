@@ -4,6 +4,7 @@
 //! warden: a shell that reads the process ids it answers for from a pipe and, once the pipe closes, for whatever reason, ends those
 //! that are left and removes the cluster's directory. The orderly end takes the same path.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -24,14 +25,14 @@ for round in 1 2 3 4 5; do rm -rf -- "$1" 2>/dev/null && break; sleep 0.2; done
 
 /// Ends the processes it was told of, and removes the directory, when it is dropped or we are gone.
 #[derive(Debug)]
-pub(super) struct Warden {
+pub(crate) struct Warden {
     shell: Child,
     pipe: Option<ChildStdin>,
 }
 
 impl Warden {
     /// A warden over `directory`.
-    pub(super) fn new(directory: &Path) -> Result<Self, Error> {
+    pub(crate) fn new(directory: &Path) -> Result<Self, Error> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(SCRIPT).arg("warden").arg(directory).stdin(Stdio::piped());
         // Its own group: a Ctrl-C at the terminal must not end it before its work is done.
@@ -43,16 +44,26 @@ impl Warden {
     }
 
     /// A process to answer for.
-    pub(super) fn started(&mut self, pid: u32) {
+    pub(crate) fn started(&mut self, pid: u32) {
         self.tell("started", pid);
     }
 
     /// A process that is no more, so that its id may belong to somebody else.
-    pub(super) fn ended(&mut self, pid: u32) {
+    pub(crate) fn ended(&mut self, pid: u32) {
         self.tell("ended", pid);
     }
 
-    fn tell(&mut self, word: &str, pid: u32) {
+    /// A process group to answer for: a process that leads one, and all it started.
+    pub(crate) fn started_group(&mut self, leader: u32) {
+        self.tell("started", format_args!("-{leader}"));
+    }
+
+    /// A process group that is no more.
+    pub(crate) fn ended_group(&mut self, leader: u32) {
+        self.tell("ended", format_args!("-{leader}"));
+    }
+
+    fn tell(&mut self, word: &str, pid: impl Display) {
         if let Some(pipe) = &mut self.pipe {
             let _ = writeln!(pipe, "{word} {pid}");
         }

@@ -1,146 +1,134 @@
-//! `cargo xtask bench`: a copy between two real clusters on this machine, measured from outside, beside a bare
-//! TCP relay that moves as many bytes.
+//! `cargo xtask bench`: verbatim and others copy the same topics between two real clusters on this machine, in turn, and are
+//! measured from outside: by what the target holds, and by what the kernel counts.
+//!
+//! Reading order: `options` (what can be asked for), `session` and `stage` (what runs), `loads` (what is copied), `contenders`
+//! (who copies), `run` (one run, measured), `table`; `parts` are processes of our own beside the contenders.
 
-mod relay;
+mod authority;
+mod chart;
+mod contenders;
+mod job;
+mod loads;
+mod machine;
+mod options;
+mod parts;
+mod payload;
+mod process;
+mod report;
+mod run;
+mod session;
+mod stage;
+mod table;
 mod usage;
 
-pub(super) use relay::run_relay;
+pub(super) use parts::run_part;
 
+use super::Failure;
 use super::arguments::Arguments;
 use super::process::{cargo, run as run_command};
-use super::{Failure, workspace};
-use crate::kafka::{Cluster, Distribution, Options, Tuning, version};
-use std::process::{Command, Stdio};
-use usage::{Measured, measure};
-
-const TOPIC: &str = "bench";
-const RECORD_BYTES: u64 = 1024;
-const TOPIC_TOOL: &str = "org.apache.kafka.tools.TopicCommand";
+use crate::kafka::target_directory;
+use authority::Authority;
+use contenders::{Contender, FranzGo, MirrorMaker, Other, Verbatim};
+use options::BenchOptions;
+use parts::Link;
+use process::Nursery;
+use session::{Links, Session};
+use stage::Stage;
+use std::cell::RefCell;
+use std::io::Read;
+use std::process::Command;
+use std::time::Instant;
 
 pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
-    let records: u64 = arguments.value("--records")?.unwrap_or(2_000_000);
-    let partitions: u32 = arguments.value("--partitions")?.unwrap_or(4);
-    let rounds: usize = arguments.value("--rounds")?.unwrap_or(5);
-    arguments.nothing()?;
-    if rounds == 0 || records == 0 {
-        return Err(Failure::Usage("at least one record and one round".to_owned()));
+    if arguments.flag("--help") || arguments.flag("-h") {
+        print!("{}", options::usage());
+        return Ok(());
     }
-    run_command(cargo().args(["build", "--quiet", "--release", "--package", "verbatim"]))?;
-
-    let distribution = Distribution::resolve(&version())?;
-    let start = |name: &str| {
-        Cluster::start(&distribution, Options::new(name).heap_mib(1024).tuning(Tuning::Throughput))
-    };
-    let (source, target) = (start("source")?, start("target")?);
-    println!("load: {records} records of 1 KiB of random bytes, batches of 64 KiB, {partitions} partitions");
-    produce(&source, records, partitions)?;
-
-    let bytes = records * RECORD_BYTES;
-    let mut copies = Vec::new();
-    let mut relays = Vec::new();
-    for round in 1..=rounds {
-        relays.push(relay::measured(bytes)?);
-        copies.push(copy(&source, &target, round)?);
+    let options = BenchOptions::parse(arguments)?;
+    let typed: Vec<String> = std::env::args().skip(2).collect();
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--release", "--package", "verbatim"]);
+    if cfg!(debug_assertions) {
+        run_command(build.args(["--package", "xtask"]))?;
+        return Err(in_release());
     }
-    println!("\n| what | MB/s | CPU-s/GiB | peak RSS, MiB | first batch, ms |\n|---|---|---|---|---|");
-    print_row("bare TCP relay", &relays, bytes);
-    print_row("verbatim run", &copies, bytes);
-    println!("\nmedians of {rounds} rounds (smallest to largest), taken in turn; {}", machine());
-    Ok(())
-}
-
-fn produce(source: &Cluster, records: u64, partitions: u32) -> Result<(), Failure> {
-    let bootstrap = source.bootstrap();
-    let partitions = partitions.to_string();
-    let create =
-        ["--bootstrap-server", &bootstrap, "--create", "--topic", TOPIC, "--partitions", &partitions];
-    source.tool(TOPIC_TOOL, &create)?;
-    let records = records.to_string();
-    let brokers = format!("bootstrap.servers={bootstrap}");
-    let size = RECORD_BYTES.to_string();
-    source.tool(
-        "org.apache.kafka.tools.ProducerPerformance",
-        &[
-            "--topic",
-            TOPIC,
-            "--num-records",
-            &records,
-            "--record-size",
-            &size,
-            "--throughput",
-            "-1",
-            "--producer-props",
-            &brokers,
-            "acks=all",
-            "batch.size=65536",
-            "linger.ms=50",
-        ],
-    )?;
-    Ok(())
-}
-
-/// One copy into a topic that was not there before.
-fn copy(source: &Cluster, target: &Cluster, round: usize) -> Result<Measured, Failure> {
-    let bootstrap = target.bootstrap();
-    if round > 1 {
-        target.tool(TOPIC_TOOL, &["--bootstrap-server", &bootstrap, "--delete", "--topic", TOPIC])?;
+    run_command(&mut build)?;
+    let contenders = contenders(&options)?;
+    let mut session = session(options, contenders)?;
+    let loads = session.options.loads.clone();
+    let mut results = Vec::new();
+    for load in loads {
+        let text = load.run(&mut session)?;
+        println!("### {}\n\n{text}", load.name());
+        results.push((load.name(), text));
     }
-    let name = format!("bench-{round}");
-    let mut command = Command::new(crate::kafka::target_directory().join("release/verbatim"));
-    command.current_dir(workspace()).stdin(Stdio::null()).args([
-        "run",
-        "--log",
-        "warn",
-        "--from",
-        &source.bootstrap(),
-        "--to",
-        &bootstrap,
-        "--topics",
-        TOPIC,
-        "--until-caught-up",
-        "--name",
-        &name,
-    ]);
-    let measured = measure(&mut command)?;
-    println!("round {round}: {}", measured.stdout.trim());
-    Ok(measured)
-}
-
-fn print_row(what: &str, runs: &[Measured], bytes: u64) {
-    let column = |value: &dyn Fn(&Measured) -> Option<f64>| {
-        let mut values: Vec<f64> = runs.iter().filter_map(value).collect();
-        values.sort_by(f64::total_cmp);
-        match (values.first(), values.get(values.len() / 2), values.last()) {
-            (Some(least), Some(median), Some(most)) => {
-                let digits = if *median < 10.0 { 2 } else { 0 };
-                format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
-            }
-            _ => "–".to_owned(),
+    let machine = format!("{}\n\n`cargo xtask bench {}`", machine::described(), typed.join(" "));
+    println!("{machine}");
+    if session.options.writes {
+        results.push(("machine", machine));
+        report::write(&results)?;
+        if let Some((load, rows)) = session.measured.iter().find(|(load, _)| *load == "plain") {
+            chart::write(load, rows)?;
         }
-    };
-    println!(
-        "| {what} | {} | {} | {} | {} |",
-        column(&|run| Some(megabytes(bytes) / run.seconds)),
-        column(&|run| Some(run.cpu_seconds / gibibytes(bytes))),
-        column(&|run| Some(run.peak_rss_kib / 1024.0)),
-        column(&Measured::first_batch_ms),
-    );
+    }
+    if session.options.keeps {
+        let (source, target) = (session.stage.source.bootstrap(), session.stage.target.bootstrap());
+        eprintln!("source {source}, target {target}; Enter or Ctrl-C ends and removes them");
+        let _ = std::io::stdin().read(&mut [0]);
+    }
+    match session.failures.take() {
+        failures if failures.is_empty() => Ok(()),
+        failures => Err(Failure::Failed(format!("failed: {}", failures.join(", ")))),
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+/// Starts the clusters, with what the loads asked for need.
+fn session(options: BenchOptions, contenders: Vec<Contender>) -> Result<Session, Failure> {
+    let started = Instant::now();
+    eprintln!("starting two clusters");
+    let nursery = Nursery::new()?;
+    let asked = |name: &str| options.loads.iter().any(|load| load.name() == name);
+    let authority = asked("tls").then(|| Authority::new(nursery.directory())).transpose()?;
+    let start_links =
+        || Ok::<_, Failure>(Links { source: Link::start(&nursery)?, target: Link::start(&nursery)? });
+    let links = asked("far").then(start_links).transpose()?;
+    let proxies = links.as_ref().map(|links| [links.source.address, links.target.address]);
+    let stage = Stage::start(nursery, authority, proxies)?;
+    let (measured, failures) = (Vec::new(), RefCell::default());
+    Ok(Session { options, stage, links, contenders, measured, failures, started })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn gibibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
+/// Goes on as the release build of this program, because parts of it are measured. Returns only when that fails.
+fn in_release() -> Failure {
+    let mut command = Command::new(target_directory().join("release/xtask"));
+    command.args(std::env::args_os().skip(1));
+    #[cfg(unix)]
+    let error = std::os::unix::process::CommandExt::exec(&mut command);
+    #[cfg(not(unix))]
+    let error = std::io::Error::from(std::io::ErrorKind::Unsupported);
+    Failure::while_doing("run the release build")(error)
 }
 
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let model = model.trim_start_matches([' ', '\t', ':']);
-    format!("Apache Kafka {}, both clusters, load and copy on {cores} cores of {model}", version())
+/// Those asked for, verbatim first. One that this machine cannot run is left out, with a line that says so.
+fn contenders(options: &BenchOptions) -> Result<Vec<Contender>, Failure> {
+    let mut all = vec![Contender::Verbatim(Verbatim::find(false)?)];
+    for name in &options.against {
+        let found = match *name {
+            "adaptive" => Verbatim::find(true).map(Contender::Verbatim),
+            "mm2" => MirrorMaker::resolve(false).map(Contender::MirrorMaker),
+            "mm2-tuned" => MirrorMaker::resolve(true).map(Contender::MirrorMaker),
+            "franz-go" => FranzGo::build().map(Contender::FranzGo),
+            "relay" => Ok(Contender::Relay),
+            "fetch-only" => Ok(Contender::FetchOnly),
+            _ => Ok(Contender::ProduceOnly),
+        };
+        match found {
+            Ok(contender) => all.push(contender),
+            Err(Failure::Failed(reason) | Failure::Usage(reason)) => {
+                eprintln!("{name} is left out: {reason}")
+            }
+        }
+    }
+    all.extend(options.vs.iter().map(|command| Contender::Other(Other(command.clone()))));
+    Ok(all)
 }

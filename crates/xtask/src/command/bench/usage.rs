@@ -1,67 +1,77 @@
-//! What a program costs: CPU and memory of the whole process, as the kernel counts them (Linux).
+//! What a process costs: CPU and memory, as the kernel counts them (Linux).
 
-use super::super::Failure;
 use std::fs;
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-/// A program that has ended.
-#[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) seconds: f64,
-    /// User and system time of all its threads.
-    pub(super) cpu_seconds: f64,
-    pub(super) peak_rss_kib: f64,
-    pub(super) stdout: String,
-}
-
-/// How often the peak of the resident memory is read; the kernel keeps the peak itself.
-const LOOK: Duration = Duration::from_millis(10);
 /// Clock ticks per second in /proc (`USER_HZ`, 100 on every Linux).
 const TICKS: f64 = 100.0;
 
-/// Runs `command` to its end.
-pub(super) fn measure(command: &mut Command) -> Result<Measured, Failure> {
-    let shown = super::super::process::shown(command);
-    let before = children_cpu_seconds();
-    let started = Instant::now();
-    let mut child =
-        command.stdout(Stdio::piped()).spawn().map_err(Failure::while_doing(format!("run {shown}")))?;
-    let mut peak_rss_kib: f64 = 0.0;
-    let status = loop {
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|text| text.split_whitespace().next()).and_then(|kib| kib.parse().ok());
-        peak_rss_kib = peak_rss_kib.max(peak.unwrap_or(0.0));
-        match child.try_wait().map_err(Failure::while_doing(format!("wait for {shown}")))? {
-            Some(status) => break status,
-            None => std::thread::sleep(LOOK),
+/// What a process has used so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Usage {
+    /// User and system time of all its threads, and of children that have ended and were waited for.
+    pub(super) cpu_seconds: f64,
+    /// The most memory that was resident at once; 0 once the process has ended.
+    pub(super) peak_rss_mib: f64,
+}
+
+/// Of process `pid` alone; `None` once it is gone. One that has ended and was not waited for yet still tells its CPU time.
+pub(super) fn of_process(pid: u32) -> Option<Usage> {
+    let fields = stat(pid)?;
+    let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok());
+    let cpu_seconds = ticks.sum::<f64>() / TICKS;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|text| text.split_whitespace().next()).and_then(|kib| kib.parse::<f64>().ok());
+    Some(Usage { cpu_seconds, peak_rss_mib: peak.unwrap_or(0.0) / 1024.0 })
+}
+
+/// Of process `pid` and all that descend from it and live: CPU times are summed, peaks of memory too.
+pub(super) fn of_family(pid: u32) -> Option<Usage> {
+    let mut total = of_process(pid)?;
+    for child in descendants(pid) {
+        if let Some(usage) = of_process(child) {
+            total.cpu_seconds += usage.cpu_seconds;
+            total.peak_rss_mib += usage.peak_rss_mib;
         }
-    };
-    let seconds = started.elapsed().as_secs_f64();
-    let mut stdout = String::new();
-    if let Some(mut pipe) = child.stdout.take() {
-        pipe.read_to_string(&mut stdout).map_err(Failure::while_doing(format!("read from {shown}")))?;
     }
-    if !status.success() {
-        return Err(Failure::Failed(format!("{shown} failed")));
-    }
-    Ok(Measured { seconds, cpu_seconds: children_cpu_seconds() - before, peak_rss_kib, stdout })
+    Some(total)
 }
 
-impl Measured {
-    /// As the program itself says.
-    pub(super) fn first_batch_ms(&self) -> Option<f64> {
-        self.stdout.split("the first batch after ").nth(1)?.split(' ').next()?.parse().ok()
-    }
+/// Whether the process has ended, waited for or not.
+pub(super) fn has_ended(pid: u32) -> bool {
+    stat(pid).is_none_or(|fields| matches!(fields.split_whitespace().next(), Some("Z" | "X")))
 }
 
-/// CPU time of all children that have ended (fields 16 and 17 of /proc/self/stat).
-fn children_cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+/// The fields of /proc/PID/stat from the third (the state) on.
+fn stat(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses, which may hold anything.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(13).take(2).filter_map(|field| field.parse::<f64>().ok());
-    ticks.sum::<f64>() / TICKS
+    stat.rsplit_once(')').map(|(_, fields)| fields.to_owned())
+}
+
+fn descendants(ancestor: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parents: Vec<(u32, u32)> = processes
+        .filter_map(|pid| Some((pid, stat(pid)?.split_whitespace().nth(1)?.parse().ok()?)))
+        .collect();
+    let mut family = vec![ancestor];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).copied() {
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    family.split_off(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_used_something() {
+        let usage = of_family(std::process::id()).unwrap();
+        assert!(usage.peak_rss_mib > 0.5, "{usage:?}");
+        assert!(!has_ended(std::process::id()));
+    }
 }

@@ -1,0 +1,56 @@
+//! `verbatim run`, as anybody would run it.
+
+use super::super::job::Job;
+use crate::command::Failure;
+use crate::command::process::output;
+use crate::kafka::target_directory;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// verbatim with one way of batching.
+#[derive(Debug)]
+pub(in super::super) struct Verbatim {
+    program: PathBuf,
+    is_adaptive: bool,
+    /// Whether this build lets the batching be chosen.
+    has_batching: bool,
+}
+
+impl Verbatim {
+    /// The release build; `adaptive` packs batches together where that helps.
+    ///
+    /// # Errors
+    /// When it cannot be run, or knows no such batching.
+    pub(in super::super) fn find(is_adaptive: bool) -> Result<Self, Failure> {
+        let program = target_directory().join("release/verbatim");
+        let help = output(Command::new(&program).args(["run", "--help"]));
+        let help = help.ok_or_else(|| Failure::Failed(format!("{} does not run", program.display())))?;
+        let has_batching = String::from_utf8_lossy(&help.stdout).contains("--batching");
+        if is_adaptive && !has_batching {
+            return Err(Failure::Failed("this build of verbatim has no --batching".to_owned()));
+        }
+        Ok(Self { program, is_adaptive, has_batching })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        if self.is_adaptive { "adaptive" } else { "verbatim" }
+    }
+
+    pub(super) fn command(&self, job: &Job, run: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        let scheme = if job.ca_file.is_some() { "tls://" } else { "" };
+        let (from, to) = (format!("{scheme}{}", job.from), format!("{scheme}{}", job.to));
+        command.args(["run", "--log", "warn", "--from", &from, "--to", &to]);
+        command.args(["--topics", &job.topic, "--name", run]);
+        if let Some(ca_file) = &job.ca_file {
+            command.arg("--from-ca-file").arg(ca_file).arg("--to-ca-file").arg(ca_file);
+        }
+        if self.has_batching {
+            command.args(["--batching", self.name()]);
+        }
+        if !job.follows {
+            command.arg("--until-caught-up");
+        }
+        command
+    }
+}
