@@ -7,6 +7,8 @@ use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::client::TlsStream;
 
 /// Whom to trust.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +59,10 @@ impl TlsConnector {
     /// # Errors
     /// When the trusted certificates cannot be loaded.
     pub fn new(tcp: TcpConfig, config: &TlsConfig) -> Result<Self, TlsConfigError> {
-        let roots = trusted(config)?;
+        Self::trusting(tcp, trusted(config)?)
+    }
+
+    fn trusting(tcp: TcpConfig, roots: RootCertStore) -> Result<Self, TlsConfigError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -66,6 +71,19 @@ impl TlsConnector {
             .with_no_client_auth();
         Ok(Self { tcp: TcpConnector::new(tcp), tls: Arc::new(tls).into() })
     }
+
+    /// Shakes hands with the broker `host` over `socket`.
+    async fn secure<S>(&self, host: &str, socket: S) -> Result<TlsStream<S>, TransportError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.tls.connect(server_name(host)?, socket).await.map_err(TransportError::Tls)
+    }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, TransportError> {
+    ServerName::try_from(host.to_owned())
+        .map_err(|error| TransportError::NoSuchHost(io::Error::new(io::ErrorKind::InvalidInput, error)))
 }
 
 fn trusted(config: &TlsConfig) -> Result<RootCertStore, TlsConfigError> {
@@ -87,12 +105,14 @@ fn trusted(config: &TlsConfig) -> Result<RootCertStore, TlsConfigError> {
 impl Connector for TlsConnector {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Opening<'a> {
         Box::pin(async move {
-            let name = ServerName::try_from(host.to_owned()).map_err(|error| {
-                TransportError::NoSuchHost(io::Error::new(io::ErrorKind::InvalidInput, error))
-            })?;
+            // A name that no certificate can have is refused before anybody is bothered.
+            server_name(host)?;
             let tcp = self.tcp.open(host, port).await?;
-            let stream = self.tls.connect(name, tcp).await.map_err(TransportError::Tls)?;
+            let stream = self.secure(host, tcp).await?;
             Ok(Box::new(stream) as Box<dyn super::Stream>)
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
