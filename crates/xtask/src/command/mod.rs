@@ -4,6 +4,7 @@ mod arguments;
 mod bench;
 mod dist;
 mod fuzz;
+mod instructions;
 mod kafka;
 mod mutants;
 mod process;
@@ -30,6 +31,8 @@ usage: cargo xtask COMMAND
         the static release binary, into dist/, proven static
   bench [--records 2000000] [--partitions 4] [--rounds 5]
         a copy between two real clusters, measured: throughput, CPU, memory, beside a bare TCP relay
+  instructions [--accept]
+        counts the instructions of each hot stage and compares them with benches/instructions.toml; --accept writes it
   help  this text
 
 environment:
@@ -74,6 +77,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Some("mutants") => mutants::run(arguments),
         Some("dist") => dist::run(arguments),
         Some("bench") => bench::run(arguments),
+        Some("instructions") => instructions::run(arguments),
         Some("relay") => bench::run_relay(arguments),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
