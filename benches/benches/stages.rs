@@ -116,12 +116,10 @@ fn assemble(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(100));
         group.bench_function("ours", |b| {
             b.iter(|| {
-                let of_topic = |topic| {
-                    let one =
-                        |partition| ProduceBatch { topic, partition, header: &header, payload: &payload };
-                    (0..4).map(one)
-                };
-                let batches: Vec<_> = topics.iter().flat_map(of_topic).collect();
+                let one =
+                    |topic, partition| ProduceBatch { topic, partition, header: &header, payload: &payload };
+                let batches = topics.iter().flat_map(|topic| (0..4).map(move |partition| (topic, partition)));
+                let batches: Vec<_> = batches.map(|(topic, partition)| one(topic, partition)).collect();
                 encode(PRODUCE_VERSION, "verbatim", 10_000, black_box(&batches)).wire_bytes()
             });
         });
