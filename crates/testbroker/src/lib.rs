@@ -41,6 +41,7 @@ mod transactions;
 
 pub use api::versions::KAFKA_2_1;
 pub use cluster::builder::{TestCluster, TestClusterBuilder};
+pub use cluster::traffic::Traffic;
 pub use error::ErrorCode;
 pub use faults::control::{Control, Corruption};
 pub use faults::rules::{RequestView, SeenRequest};

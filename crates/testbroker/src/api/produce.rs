@@ -75,7 +75,7 @@ impl Api for Produce {
             return Self::refuse(&request, call.version, code);
         }
         let (mut response, written) = apply(call, &request, &entries);
-        call.core.changed.notify_waiters();
+        call.core.changed.notify_waiters_at(Some(call.node));
         let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
         let (places, written) = written.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         let late = replicated::wait(call, written.clone(), timeout).await;

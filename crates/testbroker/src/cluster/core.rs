@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::cluster::changes::Changes;
 use crate::cluster::clock::Clock;
 use crate::cluster::state::State;
+use crate::cluster::traffic::Traffics;
 use crate::faults::rules::Faults;
 
 /// The cluster behind the connections.
@@ -20,9 +21,10 @@ use crate::faults::rules::Faults;
 pub(crate) struct Core {
     pub(crate) clock: Clock,
     /// Woken whenever something changed that a waiting request may be waiting for.
-    pub(crate) changed: Notify,
+    pub(crate) changed: Changes,
     state: Mutex<State>,
     faults: Mutex<Faults>,
+    traffics: Mutex<Traffics>,
     /// Tasks by broker, so that a crash takes exactly its own; node −1 holds the cluster's timers.
     /// `None` once the cluster has ended.
     tasks: Mutex<Option<BTreeMap<i32, JoinSet<()>>>>,
@@ -37,9 +39,10 @@ impl Core {
     pub(crate) fn new(state: State, clock: Clock) -> Self {
         Self {
             clock,
-            changed: Notify::new(),
+            changed: Changes::of(state.brokers.keys().copied()),
             state: Mutex::new(state),
             faults: Mutex::default(),
+            traffics: Mutex::default(),
             tasks: Mutex::new(Some(BTreeMap::new())),
             connections: AtomicU64::new(0),
             runtime: Handle::current(),
@@ -52,6 +55,10 @@ impl Core {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn traffics(&self) -> MutexGuard<'_, Traffics> {
+        self.traffics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn next_connection(&self) -> u64 {

@@ -26,8 +26,9 @@ impl TestCluster {
         let now_ms = self.core.clock.now_ms();
         let epoch = partition.leader_epoch;
         let appended = partition.log.append_produced(&examined, &limits, epoch, now_ms)?;
+        let leader = partition.leader;
         drop(state);
-        self.core.changed.notify_waiters();
+        self.core.changed.notify_waiters_at(leader);
         Ok(appended.base_offset)
     }
 

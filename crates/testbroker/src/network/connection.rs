@@ -13,6 +13,8 @@ use crate::network::frame::read_frame;
 
 /// Smallest request header that can be looked at without risk: key, version, correlation id.
 const MIN_HEADER_BYTES: usize = 8;
+/// The size field in front of every frame.
+const SIZE_BYTES: usize = 4;
 /// Read buffer for sizes and small requests; large payloads bypass it.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
 
@@ -24,11 +26,15 @@ where
     let connection = core.next_connection();
     let mut stream = BufReader::with_capacity(READ_BUFFER_BYTES, stream);
     while let Ok(Some(mut frame)) = read_frame(&mut stream).await {
+        let received_bytes = SIZE_BYTES + frame.len();
         let Some(call) = parse_call(&mut frame, &core, node, connection, &client_host) else {
             return;
         };
+        let key = call.key;
+        core.traffics().received(key, received_bytes);
         match api::answer(call, frame).await {
             Answer::Reply { frame, cut, mute } => {
+                core.traffics().sent(key, SIZE_BYTES + frame.len());
                 if frame.write(stream.get_mut(), cut).await.is_err() || cut.is_some() {
                     return;
                 }

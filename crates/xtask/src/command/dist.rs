@@ -53,7 +53,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// The standard library for `target`, installed through rustup when missing.
-fn require_target(target: &str) -> Result<(), Failure> {
+pub(super) fn require_target(target: &str) -> Result<(), Failure> {
     let installed =
         output(Command::new("rustup").args(["target", "list", "--installed"]).current_dir(workspace()))
             .map(|output| String::from_utf8_lossy(&output.stdout).lines().any(|line| line == target));
@@ -69,7 +69,7 @@ fn require_target(target: &str) -> Result<(), Failure> {
 }
 
 /// The C compiler for musl, which the C parts of the dependencies need; from Debian's `musl-tools` when missing.
-fn require_musl_compiler(target: &str) -> Result<(), Failure> {
+pub(super) fn require_musl_compiler(target: &str) -> Result<(), Failure> {
     if !target.ends_with("-musl") || find_program("musl-gcc").is_some() {
         return Ok(());
     }

@@ -4,6 +4,7 @@ mod arguments;
 mod bench;
 mod dist;
 mod fuzz;
+mod instructions;
 mod kafka;
 mod mutants;
 mod process;
@@ -31,6 +32,10 @@ usage: cargo xtask COMMAND
   bench [LOAD ...] [--rounds 5] [--scale 1] [--against NAME,NAME] [--vs CMD]
         copies between two real clusters, measured: throughput, CPU, memory, latency, beside other replicators;
         bench --help lists loads and options
+  bench [--records 2000000] [--partitions 4] [--rounds 5]
+        a copy between two real clusters, measured: throughput, CPU, memory, beside a bare TCP relay
+  instructions [--accept]
+        counts the instructions of each hot stage and compares them with benches/instructions.toml; --accept writes it
   help  this text
 
 environment:
@@ -76,6 +81,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Some("dist") => dist::run(arguments),
         Some("bench") => bench::run(arguments),
         Some("bench-part") => bench::run_part(arguments),
+        Some("instructions") => instructions::run(arguments),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())

@@ -72,7 +72,7 @@ impl Api for Fetch {
 async fn poll(call: &Call, wanted: &[Wanted], limits: FetchLimits, deadline: Instant) -> Vec<Gathered> {
     loop {
         // Made before the read: `notify_waiters` reaches it from now on, so no change is missed before the wait.
-        let changed = call.core.changed.notified();
+        let changed = call.core.changed.notified_at(call.node);
         let gathered = gather(call, wanted, limits);
         let bytes: usize = gathered.iter().map(|it| it.slice.bytes).sum();
         let urgent = gathered.iter().any(Gathered::is_urgent);

@@ -146,10 +146,10 @@ impl Cached {
 
     /// Whether an incremental answer mentions this partition; notes what the client is told.
     fn has_news(&mut self, key: &Key, gathered: &Gathered) -> bool {
-        let Some(place) = self.places.get(key).copied() else {
+        let Some(place) = self.places.get_mut(key) else {
             return false;
         };
-        let Some(mut member) = self.members.remove(&place) else {
+        let Some(member) = self.members.get_mut(place) else {
             return false;
         };
         let has_data = gathered.slice.bytes > 0;
@@ -161,10 +161,11 @@ impl Cached {
         let failed = gathered.code != ErrorCode::NONE;
         member.high_watermark = if failed { -1 } else { gathered.high_watermark };
         member.log_start = gathered.log_start;
-        let place = if has_data { self.next_place } else { place };
-        self.next_place += u64::from(has_data);
-        self.places.insert(key.clone(), place);
-        self.members.insert(place, member);
+        if has_data && let Some(member) = self.members.remove(place) {
+            *place = self.next_place;
+            self.members.insert(self.next_place, member);
+            self.next_place += 1;
+        }
         news
     }
 }
