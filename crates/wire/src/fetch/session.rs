@@ -168,14 +168,16 @@ impl FetchSession {
         } else {
             self.epoch = self.epoch.checked_add(1).unwrap_or(1);
         }
-        let known = answer.partitions.into_iter().filter_map(|(topic, fetched)| {
-            let partitions = match &topic {
+        let mut known = Vec::with_capacity(answer.partitions.len());
+        let mut partitions = answer.partitions.into_iter();
+        for (topic, count) in answer.topics {
+            let numbers = match &topic {
                 TopicRef::Name(name) => self.by_name.get(name.as_ref()),
                 TopicRef::Id(id) => self.by_id.get(id),
             };
-            let number = *partitions?.get(&fetched.partition)?;
-            Some((number, fetched))
-        });
-        Ok(known.collect())
+            let of_topic = partitions.by_ref().take(count);
+            known.extend(of_topic.filter_map(|fetched| Some((*numbers?.get(&fetched.partition)?, fetched))));
+        }
+        Ok(known)
     }
 }
