@@ -35,7 +35,9 @@ impl<'a> Reader<'a> {
         Malformed { position: self.position, problem }
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    /// The next `N` bytes, their end checked once.
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let bytes = self.frame.get(self.position..).and_then(|rest| rest.first_chunk::<N>());
         let Some(bytes) = bytes else { return Err(self.malformed("the frame ends inside a field")) };
         self.position += N;
@@ -55,7 +57,19 @@ impl<'a> Reader<'a> {
         self.array().map(TopicId)
     }
 
+    #[inline]
     pub(crate) fn uvarint(&mut self) -> Result<u32, Malformed> {
+        // Most are of one byte: short lengths, and no tagged fields.
+        match self.frame.get(self.position) {
+            Some(byte) if *byte < 0x80 => {
+                self.position += 1;
+                Ok(u32::from(*byte))
+            }
+            _ => self.long_uvarint(),
+        }
+    }
+
+    fn long_uvarint(&mut self) -> Result<u32, Malformed> {
         let mut value = 0u32;
         for shift in [0, 7, 14, 21, 28] {
             let [byte] = self.array()?;
@@ -71,6 +85,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `len` bytes as a slice of the frame.
+    #[inline]
     pub(crate) fn slice(&mut self, len: usize) -> Result<Bytes, Malformed> {
         if len > self.remaining() {
             return Err(self.malformed("a length beyond the end of the frame"));
@@ -104,6 +119,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The count of an array whose elements take at least `element_bytes` each; `None` for a null array.
+    #[inline]
     pub(crate) fn count(&mut self, flexible: bool, element_bytes: usize) -> Result<Option<usize>, Malformed> {
         let count = if flexible { i64::from(self.uvarint()?) - 1 } else { i64::from(self.i32()?) };
         match usize::try_from(count) {
@@ -116,15 +132,27 @@ impl<'a> Reader<'a> {
 
     /// Visits the tagged fields of a flexible structure; a no-op in versions without them. Bytes that the
     /// visitor leaves unread, and unknown tags, are skipped by size.
+    #[inline]
     pub(crate) fn tags(
         &mut self,
         flexible: bool,
-        mut visit: impl FnMut(u32, &mut Reader<'_>) -> Result<(), Malformed>,
+        visit: impl FnMut(u32, &mut Reader<'_>) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         if !flexible {
             return Ok(());
         }
-        for _ in 0..self.uvarint()? {
+        match self.uvarint()? {
+            0 => Ok(()),
+            count => self.each_tag(count, visit),
+        }
+    }
+
+    fn each_tag(
+        &mut self,
+        count: u32,
+        mut visit: impl FnMut(u32, &mut Reader<'_>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        for _ in 0..count {
             let tag = self.uvarint()?;
             let len = self.uvarint()? as usize;
             let start = self.position;

@@ -75,7 +75,8 @@ impl Cluster {
         while !progress.pending.is_empty() {
             let wanted: Vec<_> = progress.pending.iter().filter_map(|index| partitions.get(*index)).collect();
             let answer = self.fetch_before_ends(leader, &wanted).await?;
-            if progress.take(answer.partitions) {
+            let throttle_time_ms = answer.throttle_time_ms;
+            if progress.take(answer.into_named()) {
                 idle_answers = 0;
                 continue;
             }
@@ -84,7 +85,7 @@ impl Cluster {
                 let subject = format!("the last batches of {} partitions", progress.pending.len());
                 return Err(ClusterError::Missing { request: "read", subject });
             }
-            let throttled = Duration::from_millis(u64::try_from(answer.throttle_time_ms).unwrap_or(0));
+            let throttled = Duration::from_millis(u64::try_from(throttle_time_ms).unwrap_or(0));
             tokio::time::sleep(throttled.max(IDLE_PAUSE)).await;
         }
         self.settle_out_of_range(leader, &mut progress).await?;
@@ -157,7 +158,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Notes what an answer tells; returns whether it settled anything.
-    fn take(&mut self, answered: Vec<(TopicRef, FetchedPartition)>) -> bool {
+    fn take(&mut self, answered: impl Iterator<Item = (TopicRef, FetchedPartition)>) -> bool {
         let first = self.pending.front().copied();
         let before = self.pending.len();
         for (topic, fetched) in answered {

@@ -2,7 +2,7 @@
 
 use super::{is_flexible, uses_topic_ids};
 use crate::primitives::{Malformed, Reader, TopicId};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// How an answer names a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,11 @@ pub struct FetchAnswer {
     pub error_code: i16,
     /// Session the broker opened or continued; 0 for none.
     pub session_id: i32,
-    /// Partitions with news. An incremental answer omits the others.
-    pub(crate) partitions: Vec<(TopicRef, FetchedPartition)>,
+    /// Topics with news, and how many of the partitions are theirs: a name is not shared with each of them, because a
+    /// reference counted up and down costs as much as the rest of a partition.
+    pub(super) topics: Vec<(TopicRef, usize)>,
+    /// Partitions with news, topic after topic. An incremental answer omits the others.
+    pub(super) partitions: Vec<FetchedPartition>,
 }
 
 /// What one partition answered.
@@ -75,7 +78,9 @@ pub struct DivergingEpoch {
 }
 
 /// Smallest encodings, to bound array counts: a partition's fixed fields, an aborted transaction.
-const PARTITION_MIN_BYTES: usize = 4 + 2 + 8 + 8 + 8 + 1 + 1;
+const PARTITION_MIN_BYTES: usize = FIXED_BYTES + 1 + 1;
+/// What a partition begins with: number, error code, three offsets.
+const FIXED_BYTES: usize = 4 + 2 + 8 + 8 + 8;
 const ABORTED_MIN_BYTES: usize = 16;
 const TOPIC_MIN_BYTES: usize = 3;
 
@@ -91,7 +96,7 @@ impl FetchAnswer {
         let throttle_time_ms = reader.i32()?;
         let error_code = reader.i16()?;
         let session_id = reader.i32()?;
-        let mut partitions = Vec::new();
+        let (mut topics, mut partitions) = (Vec::new(), Vec::new());
         for _ in 0..reader.count(flexible, TOPIC_MIN_BYTES)?.unwrap_or(0) {
             let topic = if uses_topic_ids(version) {
                 TopicRef::Id(reader.uuid()?)
@@ -102,30 +107,37 @@ impl FetchAnswer {
             let count = reader.count(flexible, PARTITION_MIN_BYTES)?.unwrap_or(0);
             partitions.reserve(count);
             for _ in 0..count {
-                partitions.push((topic.clone(), decode_partition(version, &mut reader)?));
+                partitions.push(decode_partition(version, &mut reader)?);
             }
+            topics.push((topic, count));
             reader.skip_tags(flexible)?;
         }
         reader.skip_tags(flexible)?;
         if reader.remaining() > 0 {
             return Err(reader.malformed("bytes after the end of the answer"));
         }
-        Ok(Self { throttle_time_ms, error_code, session_id, partitions })
+        Ok(Self { throttle_time_ms, error_code, session_id, topics, partitions })
     }
 
     /// The partitions, without their topics: for looking at an answer on its own.
     pub fn partitions(&self) -> impl Iterator<Item = &FetchedPartition> {
-        self.partitions.iter().map(|(_, partition)| partition)
+        self.partitions.iter()
+    }
+
+    /// The partitions, each with its topic: where there are few.
+    pub(crate) fn into_named(self) -> impl Iterator<Item = (TopicRef, FetchedPartition)> {
+        let topics = self.topics.into_iter();
+        topics.flat_map(|(topic, count)| std::iter::repeat_n(topic, count)).zip(self.partitions)
     }
 }
 
 fn decode_partition(version: i16, reader: &mut Reader<'_>) -> Result<FetchedPartition, Malformed> {
     let flexible = is_flexible(version);
-    let partition = reader.i32()?;
-    let error_code = reader.i16()?;
-    let high_watermark = reader.i64()?;
-    let last_stable_offset = reader.i64()?;
-    let log_start_offset = reader.i64()?;
+    let fixed = reader.array::<FIXED_BYTES>()?;
+    let mut fixed = fixed.as_slice();
+    let (partition, error_code) = (fixed.get_i32(), fixed.get_i16());
+    let (high_watermark, last_stable_offset) = (fixed.get_i64(), fixed.get_i64());
+    let log_start_offset = fixed.get_i64();
     let aborted = reader.count(flexible, ABORTED_MIN_BYTES)?.unwrap_or(0);
     let mut aborted_transactions = Vec::with_capacity(aborted);
     for _ in 0..aborted {

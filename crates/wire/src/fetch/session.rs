@@ -31,7 +31,8 @@ pub struct SessionError(pub i16);
 pub struct FetchSession {
     id: i32,
     epoch: i32,
-    wanted: HashMap<u32, Wanted>,
+    /// By number: small and dense, so that a tree is searched faster than a number is hashed.
+    wanted: BTreeMap<u32, Wanted>,
     /// Numbers whose request fields the broker does not have yet.
     changed: Vec<u32>,
     forgotten: Vec<(TopicIdentity, i32)>,
@@ -124,13 +125,17 @@ impl FetchSession {
             }
         }
         let mut added: BTreeMap<&TopicIdentity, Vec<PartitionFields>> = BTreeMap::new();
-        for wanted in changed.iter().filter_map(|number| self.wanted.get(number)) {
-            added.entry(&wanted.topic).or_default().push(PartitionFields {
+        let named: Vec<&Wanted> = changed.iter().filter_map(|number| self.wanted.get(number)).collect();
+        // Partitions of one topic mostly come together: its name is looked for once.
+        for of_topic in named.chunk_by(|a, b| a.topic == b.topic) {
+            let Some(first) = of_topic.first() else { continue };
+            let fields = of_topic.iter().map(|wanted| PartitionFields {
                 partition: wanted.partition,
                 current_leader_epoch: wanted.target.current_leader_epoch,
                 fetch_offset: wanted.target.fetch_offset,
                 last_fetched_epoch: wanted.target.last_fetched_epoch,
             });
+            added.entry(&first.topic).or_default().extend(fields);
         }
         let mut forgotten: BTreeMap<&TopicIdentity, Vec<i32>> = BTreeMap::new();
         for (topic, partition) in &self.forgotten {
@@ -163,14 +168,16 @@ impl FetchSession {
         } else {
             self.epoch = self.epoch.checked_add(1).unwrap_or(1);
         }
-        let known = answer.partitions.into_iter().filter_map(|(topic, fetched)| {
-            let partitions = match &topic {
+        let mut known = Vec::with_capacity(answer.partitions.len());
+        let mut partitions = answer.partitions.into_iter();
+        for (topic, count) in answer.topics {
+            let numbers = match &topic {
                 TopicRef::Name(name) => self.by_name.get(name.as_ref()),
                 TopicRef::Id(id) => self.by_id.get(id),
             };
-            let number = *partitions?.get(&fetched.partition)?;
-            Some((number, fetched))
-        });
-        Ok(known.collect())
+            let of_topic = partitions.by_ref().take(count);
+            known.extend(of_topic.filter_map(|fetched| Some((*numbers?.get(&fetched.partition)?, fetched))));
+        }
+        Ok(known)
     }
 }

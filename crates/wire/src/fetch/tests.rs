@@ -150,7 +150,8 @@ fn a_partition_forgotten_while_the_session_is_being_opened_is_taken_out_of_it() 
     session.want(1, &b, 0, at(0));
     assert_eq!(request(&mut session, 12).topics.len(), 2);
     session.forget(0);
-    let opened = FetchAnswer { throttle_time_ms: 0, error_code: 0, session_id: 9, partitions: vec![] };
+    let opened =
+        FetchAnswer { throttle_time_ms: 0, error_code: 0, session_id: 9, topics: vec![], partitions: vec![] };
     session.accept(opened).unwrap();
     let second = request(&mut session, 12);
     assert_eq!(second.forgotten_topics_data.len(), 1, "or the broker would answer for it for ever");
@@ -170,7 +171,13 @@ fn a_session_sends_only_what_changed() {
     session.want(0, &a, 0, at(0));
     session.want(1, &b, 0, at(0));
     assert_eq!(request(&mut session, 12).topics.len(), 2);
-    let opened = |id| FetchAnswer { throttle_time_ms: 0, error_code: 0, session_id: id, partitions: vec![] };
+    let opened = |id| FetchAnswer {
+        throttle_time_ms: 0,
+        error_code: 0,
+        session_id: id,
+        topics: vec![],
+        partitions: vec![],
+    };
     session.accept(opened(99)).unwrap();
 
     session.want(1, &b, 0, at(10));
