@@ -82,7 +82,7 @@ impl Cluster {
         if answer.error_code != 0 {
             return Err(refused("read", topic, *partition, BrokerError(answer.error_code), None));
         }
-        let mut found = answer.partitions.into_iter().map(|(_, fetched)| fetched);
+        let mut found = answer.into_named().map(|(_, fetched)| fetched);
         found
             .find(|fetched| fetched.partition == *partition)
             .ok_or_else(|| ClusterError::Missing { request: "read", subject: subject(topic, *partition) })

@@ -32,8 +32,6 @@ usage: cargo xtask COMMAND
   bench [LOAD ...] [--rounds 5] [--scale 1] [--against NAME,NAME] [--vs CMD]
         copies between two real clusters, measured: throughput, CPU, memory, latency, beside other replicators;
         bench --help lists loads and options
-  bench [--records 2000000] [--partitions 4] [--rounds 5]
-        a copy between two real clusters, measured: throughput, CPU, memory, beside a bare TCP relay
   instructions [--accept]
         counts the instructions of each hot stage and compares them with benches/instructions.toml; --accept writes it
   help  this text
