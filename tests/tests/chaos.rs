@@ -152,6 +152,7 @@ impl Play {
             lanes_per_broker: 1 + dice.roll(3) as u8,
             requests_per_lane: 1 + dice.roll(6) as usize,
             budget_bytes: *dice.pick(&[2_000, 20_000, 1 << 20]),
+            far_budget_bytes: 20_000,
             fetch_max_bytes: *dice.pick(&[500, 5_000, 1 << 20]),
             partition_max_bytes: *dice.pick(&[200, 1_000, 1 << 20]),
             produce_request_bytes: *dice.pick(&[300, 3_000, 1 << 20]),

@@ -38,6 +38,11 @@ impl Budget {
         self.held_bytes() + bytes <= self.limit_bytes - self.limit_bytes / 4 && self.reserve(bytes)
     }
 
+    /// A wider bound from now on, unless it is wider already.
+    pub(crate) fn widen(&mut self, limit_bytes: usize) {
+        self.limit_bytes = self.limit_bytes.max(limit_bytes);
+    }
+
     /// The bound.
     pub(crate) fn limit_bytes(&self) -> usize {
         self.limit_bytes

@@ -46,12 +46,14 @@ pub struct FlowConfig {
     pub limits: Vec<RateLimit>,
     /// Bytes of fetched frames that may be held at once, over all partitions. Default 16 MiB.
     pub budget_bytes: usize,
+    /// The same once a cluster has turned out to be far: what is on its way for a round trip has to be held. Default 64 MiB.
+    pub far_budget_bytes: usize,
     /// Bytes of records asked for in one fetch. Default 4 MiB.
     pub fetch_max_bytes: usize,
     /// Bytes of records asked for per partition in one fetch. Default 1 MiB.
     pub partition_max_bytes: usize,
     /// Round trip from where on a cluster is far: then several ranges of a partition are fetched at once, and more requests of
-    /// batches are under way, as far as `budget_bytes` goes. Default 5 ms.
+    /// batches are under way, as far as `far_budget_bytes` goes. Default 5 ms.
     pub far_round_trip: Duration,
     /// How long a source broker waits when there is nothing new. Default 500 ms.
     pub fetch_max_wait: Duration,
@@ -158,6 +160,7 @@ impl Default for FlowConfig {
             old_record_age: Duration::from_secs(6 * 3600),
             limits: Vec::new(),
             budget_bytes: 16 << 20,
+            far_budget_bytes: 64 << 20,
             fetch_max_bytes: 4 << 20,
             partition_max_bytes: 1 << 20,
             far_round_trip: Duration::from_millis(5),

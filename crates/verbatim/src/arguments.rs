@@ -105,9 +105,9 @@ pub(crate) struct RunArguments {
     /// Bytes per second to write at most, for example 50MiB [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = verbatim_mirror::parse_rate)]
     pub(crate) max_rate: Option<NonZeroU64>,
-    /// Memory for data on its way, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub(crate) memory: u32,
+    /// Memory for data on its way, in MiB [default: 16, and 64 where a cluster is 5 ms away or more]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) memory: Option<u32>,
 }
 
 #[derive(Debug, Args)]

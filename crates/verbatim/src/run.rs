@@ -52,7 +52,10 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     config.starts = start.iter().map(|text| StartOf::parse(text)).collect::<Result<_, _>>()?;
     config.rates.set(max_rate, Vec::new());
     config.flow.batching = batching.into();
-    config.flow.budget_bytes = (memory as usize) << 20;
+    if let Some(mebibytes) = memory {
+        let bytes = (mebibytes as usize) << 20;
+        (config.flow.budget_bytes, config.flow.far_budget_bytes) = (bytes, bytes);
+    }
     if read_uncommitted {
         config.flow.isolation = Isolation::ReadUncommitted;
     }

@@ -83,8 +83,8 @@ pub struct FlowSettings {
     pub isolation: Isolation,
     /// Whether small batches become larger ones where a partition is behind.
     pub batching: Batching,
-    /// Memory for data on its way, in bytes.
-    pub memory_bytes: usize,
+    /// Memory for data on its way, in bytes; `None` for 16 MiB, and 64 where a cluster is far.
+    pub memory_bytes: Option<usize>,
     /// Bytes per second that the flow may write.
     pub max_rate: Option<NonZeroU64>,
     /// Bytes per second that topics may be written with, each by itself: `REGEX=RATE`, the first that fits.
@@ -201,7 +201,7 @@ impl FlowSettings {
             follow_retention: false,
             isolation: Isolation::ReadCommitted,
             batching: Batching::Verbatim,
-            memory_bytes: 16 << 20,
+            memory_bytes: None,
             max_rate: None,
             topic_max_rate: Vec::new(),
             replication_factor: None,

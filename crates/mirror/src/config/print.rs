@@ -103,7 +103,7 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
                 Batching::Adaptive => "adaptive",
             }),
         ),
-        ("memory", flow.memory_bytes.to_string()),
+        ("memory", flow.memory_bytes.map_or_else(String::new, |bytes| bytes.to_string())),
         ("max_rate", text(&flow.max_rate.map_or_else(|| "off".to_owned(), |rate| rate.to_string()))),
         ("topic_max_rate", list(&flow.topic_max_rate)),
         ("replication_factor", number(flow.replication_factor)),

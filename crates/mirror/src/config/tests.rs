@@ -38,7 +38,7 @@ fn toml_is_read_and_printed_back() {
     let [flow] = &setup.flows[..] else { panic!("{setup:?}") };
     assert_eq!(flow.name, "a-b");
     assert_eq!(flow.topics, ["orders", r"x\.{1,3}"]);
-    assert_eq!((flow.memory_bytes, flow.groups.interval), (64 << 20, None));
+    assert_eq!((flow.memory_bytes, flow.groups.interval), (Some(64 << 20), None));
     assert_eq!(flow.topic_naming().target_of("y"), "y-of-a");
     assert_eq!(flow.topic_naming().target_of("old"), "new");
     let printed = setup.to_string();

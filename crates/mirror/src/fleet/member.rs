@@ -169,6 +169,7 @@ pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
         target: flow.target.clone(),
         copies_heartbeats: flow.beacons.copies_heartbeats,
     };
+    let defaults = FlowConfig::default();
     let starts: Result<Vec<StartOf>, _> = flow.start.iter().map(|text| StartOf::parse(text)).collect();
     Ok(MirrorConfig {
         topics,
@@ -183,7 +184,8 @@ pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
             on_source_accident: flow.on_source_accident,
             follow_retention: flow.follow_retention,
             batching: flow.batching,
-            budget_bytes: flow.memory_bytes,
+            budget_bytes: flow.memory_bytes.unwrap_or(defaults.budget_bytes),
+            far_budget_bytes: flow.memory_bytes.unwrap_or(defaults.far_budget_bytes),
             ..FlowConfig::default()
         },
         starts: starts?,

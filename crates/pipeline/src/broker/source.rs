@@ -121,6 +121,7 @@ impl FlowTask {
         });
         match opened {
             Ok((connection, offered)) => {
+                self.widen_if_far(&connection);
                 let version = self.routes.fetch_version(offered);
                 if let Some(broker) = self.sources.get_mut(&node) {
                     broker.backoff.reset();

@@ -83,6 +83,7 @@ impl FlowTask {
         });
         match opened {
             Ok((connection, offered)) => {
+                self.widen_if_far(&connection);
                 let version = self.routes.produce_version(offered);
                 // The broker may be another process than before, one that knows no producer.
                 for number in (0u32..).take(self.partitions.len()) {
@@ -99,6 +100,13 @@ impl FlowTask {
                 }
             }
             Err(error) => self.lane_failed(key, &error, now),
+        }
+    }
+
+    /// What is on its way for a long round trip has to be held.
+    pub(super) fn widen_if_far(&mut self, connection: &Connection) {
+        if connection.round_trip() >= self.config.far_round_trip {
+            self.budget.widen(self.config.far_budget_bytes);
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new(config: &FlowConfig) -> Self {
-        let most_bytes = config.budget_bytes / 2;
+        let most_bytes = config.far_budget_bytes / 2;
         Self {
             near_requests: config.requests_per_lane,
             far_round_trip: config.far_round_trip,
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn window(round_trip_ms: u64) -> Window {
-        let mut window = Window::new(&FlowConfig { budget_bytes: 64 << 20, ..FlowConfig::default() });
+        let mut window = Window::new(&FlowConfig { far_budget_bytes: 64 << 20, ..FlowConfig::default() });
         window.opened(Duration::from_millis(round_trip_ms));
         window
     }
