@@ -60,9 +60,11 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     for load in loads {
         let text = load.run(&mut session)?;
         println!("### {}\n\n{text}", load.name());
-        results.push((load.name(), text));
+        // Results may be written at different times: each names its own.
+        let taken = format!("`cargo xtask bench {}`, {}", typed.join(" "), machine::date());
+        results.push((load.name(), format!("{}\n\n{taken}", text.trim_end())));
     }
-    let machine = format!("{}\n\n`cargo xtask bench {}`", machine::described(), typed.join(" "));
+    let machine = machine::described();
     println!("{machine}");
     if session.options.writes {
         results.push(("machine", machine));

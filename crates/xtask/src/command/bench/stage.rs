@@ -55,7 +55,9 @@ impl Stage {
                 .heap_mib(HEAP_MIB)
                 .tuning(Tuning::Throughput)
                 // Thousands of partitions are created and deleted; their indexes are preallocated.
-                .property("log.index.size.max.bytes", (1 << 20).to_string());
+                .property("log.index.size.max.bytes", (1 << 20).to_string())
+                // Otherwise the first deleted topics keep their files until 30 s after the start.
+                .property("log.initial.task.delay.ms", "1000");
             if let Some(authority) = &authority {
                 options = authority.listener(options)?;
             }
