@@ -46,13 +46,19 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     }
     let options = BenchOptions::parse(arguments)?;
     let typed: Vec<String> = std::env::args().skip(2).collect();
-    let mut build = cargo();
-    build.args(["build", "--quiet", "--release", "--package", "verbatim"]);
+    // Both at once, always: other sets of packages would be other builds of what they share.
+    run_command(cargo().args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "verbatim",
+        "--package",
+        "xtask",
+    ]))?;
     if cfg!(debug_assertions) {
-        run_command(build.args(["--package", "xtask"]))?;
         return Err(in_release());
     }
-    run_command(&mut build)?;
     let contenders = contenders(&options)?;
     let mut session = session(options, contenders)?;
     let loads = session.options.loads.clone();

@@ -120,7 +120,7 @@ fn once(session: &Session, contender: &Contender, round: usize, seconds: u64) ->
     };
     let command = contender.command(&job, &format!("{NAME}-{round}"), &stage.nursery)?;
     let mut running = stage.nursery.start(command, false)?;
-    let mut probe = part("probe")?;
+    let mut probe = part("probe");
     probe.args([&job.from, &job.to, &job.topic]);
     probe.args([RATE, RECORD_BYTES, seconds].map(|number| number.to_string()));
     let mut probe = stage.nursery.start(probe, true)?;
