@@ -11,19 +11,25 @@ pub(super) fn described() -> String {
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = information.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let model = model.trim_start_matches([' ', '\t', ':']);
-    let said = |program: &str, argument: &str| {
-        output(Command::new(program).arg(argument))
-            .map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned())
-            .filter(|said| !said.is_empty())
-    };
     let kernel = said("uname", "-r").unwrap_or_else(|| "unknown".to_owned());
     let java = said("java", "--version");
     let java = java.as_deref().and_then(|said| said.lines().next()).unwrap_or("unknown Java").to_owned();
     let go = go_version().unwrap_or_else(|| "no Go".to_owned());
-    let date = said("date", "+%Y-%m-%d").unwrap_or_default();
     format!(
         "{cores} cores of {model}, shared by both clusters, the load and what is measured; Linux {kernel}, Apache Kafka {}, {java}, \
-         {go}; {date}. Replication factor 1, plaintext unless said otherwise.",
-        version()
+         {go}; {}. Replication factor 1, plaintext unless said otherwise.",
+        version(),
+        date()
     )
+}
+
+/// Today.
+pub(super) fn date() -> String {
+    said("date", "+%Y-%m-%d").unwrap_or_default()
+}
+
+fn said(program: &str, argument: &str) -> Option<String> {
+    let said = output(Command::new(program).arg(argument))?;
+    let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    (!said.is_empty()).then_some(said)
 }

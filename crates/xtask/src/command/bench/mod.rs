@@ -46,13 +46,19 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     }
     let options = BenchOptions::parse(arguments)?;
     let typed: Vec<String> = std::env::args().skip(2).collect();
-    let mut build = cargo();
-    build.args(["build", "--quiet", "--release", "--package", "verbatim"]);
+    // Both at once, always: other sets of packages would be other builds of what they share.
+    run_command(cargo().args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "verbatim",
+        "--package",
+        "xtask",
+    ]))?;
     if cfg!(debug_assertions) {
-        run_command(build.args(["--package", "xtask"]))?;
         return Err(in_release());
     }
-    run_command(&mut build)?;
     let contenders = contenders(&options)?;
     let mut session = session(options, contenders)?;
     let loads = session.options.loads.clone();
@@ -60,9 +66,11 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     for load in loads {
         let text = load.run(&mut session)?;
         println!("### {}\n\n{text}", load.name());
-        results.push((load.name(), text));
+        // Results may be written at different times: each names its own.
+        let taken = format!("`cargo xtask bench {}`, {}", typed.join(" "), machine::date());
+        results.push((load.name(), format!("{}\n\n{taken}", text.trim_end())));
     }
-    let machine = format!("{}\n\n`cargo xtask bench {}`", machine::described(), typed.join(" "));
+    let machine = machine::described();
     println!("{machine}");
     if session.options.writes {
         results.push(("machine", machine));

@@ -42,6 +42,8 @@ struct Taken {
     copying: Duration,
     /// The part of all records that `copying` covers.
     share: f64,
+    /// From the start of the process to the last record.
+    whole: Duration,
     usage: Usage,
 }
 
@@ -55,7 +57,13 @@ pub(super) fn measured(
     let taken = match contender {
         Contender::Relay => {
             let relayed = relayed(&stage.nursery, job.log_bytes)?;
-            Taken { first: relayed.first, copying: relayed.moving, share: 1.0, usage: relayed.usage }
+            Taken {
+                first: relayed.first,
+                copying: relayed.moving,
+                share: 1.0,
+                whole: relayed.first + relayed.moving,
+                usage: relayed.usage,
+            }
         }
         Contender::FetchOnly => read(stage, contender, job, run)?,
         _ => {
@@ -77,14 +85,13 @@ pub(super) fn measured(
 }
 
 fn figures(taken: &Taken, job: &Job) -> Figures {
-    let Taken { first, copying, share, usage } = taken;
+    let Taken { first, copying, share, whole, usage } = taken;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let bytes = job.payload_bytes as f64;
-    let whole = (*first + *copying).as_secs_f64();
     Figures {
         first_seconds: first.as_secs_f64(),
         megabytes_per_second: bytes * share / 1e6 / copying.as_secs_f64().max(1e-6),
-        megabytes_per_second_overall: bytes / 1e6 / whole.max(1e-6),
+        megabytes_per_second_overall: bytes / 1e6 / whole.as_secs_f64().max(1e-6),
         cpu_seconds_per_gib: usage.cpu_seconds / (bytes / f64::from(1 << 30)),
         peak_rss_mib: Some(usage.peak_rss_mib),
     }
@@ -141,11 +148,12 @@ fn copied(stage: &Stage, contender: &Contender, job: &Job, run: &str) -> Result<
     let first = first_at - running.started;
     // All came between two looks: then the time before the first look counts too.
     if first_records >= job.records {
-        return Ok(Taken { first, copying: first, share: 1.0, usage: taken_usage });
+        return Ok(Taken { first, copying: first, share: 1.0, whole: first, usage: taken_usage });
     }
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let share = (job.records - first_records) as f64 / job.records as f64;
-    Ok(Taken { first, copying: last - first_at, share, usage: taken_usage })
+    let whole = last - running.started;
+    Ok(Taken { first, copying: last - first_at, share, whole, usage: taken_usage })
 }
 
 /// Waits until it says that it is ready, and tells it to begin.
@@ -187,5 +195,6 @@ fn read(stage: &Stage, contender: &Contender, job: &Job, run: &str) -> Result<Ta
         return Err(running.failure("does not say what it took"));
     };
     let of = Duration::from_secs_f64;
-    Ok(Taken { first: of(first), copying: of(copying), share: 1.0, usage: taken })
+    let (first, copying) = (of(first), of(copying));
+    Ok(Taken { first, copying, share: 1.0, whole: first + copying, usage: taken })
 }

@@ -55,7 +55,9 @@ impl Stage {
                 .heap_mib(HEAP_MIB)
                 .tuning(Tuning::Throughput)
                 // Thousands of partitions are created and deleted; their indexes are preallocated.
-                .property("log.index.size.max.bytes", (1 << 20).to_string());
+                .property("log.index.size.max.bytes", (1 << 20).to_string())
+                // Otherwise the first deleted topics keep their files until 30 s after the start.
+                .property("log.initial.task.delay.ms", "1000");
             if let Some(authority) = &authority {
                 options = authority.listener(options)?;
             }
@@ -109,27 +111,33 @@ impl Side {
     /// the CPU of whatever is measured next.
     pub(super) fn clear(&self, kept: &[&str]) -> Result<(), Failure> {
         let kafkas = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
-        self.runtime.block_on(async {
+        let doomed: Vec<Arc<str>> = self.runtime.block_on(async {
             let metadata = self.client.metadata(None).await.map_err(Failure::while_doing("list topics"))?;
             let names = metadata.topics().map(|topic| topic.identity.name.clone());
             let doomed: Vec<Arc<str>> =
                 names.filter(|name| !kafkas.contains(&&**name) && !kept.contains(&&**name)).collect();
             if doomed.is_empty() {
-                return Ok(());
+                return Ok::<_, Failure>(doomed);
             }
             for outcome in
                 self.client.delete_topics(&doomed).await.map_err(Failure::while_doing("delete topics"))?
             {
                 outcome.map_err(Failure::while_doing("delete a topic"))?;
             }
-            self.client.topics_are_gone(&doomed).await.map_err(Failure::while_doing("delete topics"))
+            self.client.topics_are_gone(&doomed).await.map_err(Failure::while_doing("delete topics"))?;
+            Ok(doomed)
         })?;
         let logs = self.cluster.log_dir(1)?;
         let begin = Instant::now();
         while begin.elapsed() < REMOVAL_PATIENCE {
             let names = fs::read_dir(&logs).map_err(Failure::while_doing("look at the broker's files"))?;
-            let mut names = names.flatten().map(|entry| entry.file_name());
-            if !names.any(|name| name.to_string_lossy().ends_with("-delete")) {
+            let names = names.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+            // A broker goes on answering for a topic until its folders have other names.
+            let is_left = |name: String| {
+                let topic = name.rsplit_once('-').map_or("", |(topic, _)| topic);
+                name.ends_with("-delete") || doomed.iter().any(|doomed| **doomed == *topic)
+            };
+            if !names.into_iter().any(is_left) {
                 return Ok(());
             }
             std::thread::sleep(LOOK);

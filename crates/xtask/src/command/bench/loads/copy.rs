@@ -49,7 +49,7 @@ impl CopyLoad {
         if self.codec == "none" {
             let Self { record_bytes, batch_records, skew, .. } = *self;
             let filling = Filling { records, record_bytes, batch_records, skew };
-            let command = filling.command(&stage.source.bootstrap(), &topic)?;
+            let command = filling.command(&stage.source.bootstrap(), &topic);
             stage.nursery.start(command, false)?.ended(FILL_PATIENCE)?;
         } else {
             payload::produce(stage, &topic, records, self.record_bytes, self.codec)?;

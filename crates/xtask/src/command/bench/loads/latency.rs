@@ -20,6 +20,9 @@ const RECORD_BYTES: u64 = 200;
 /// What the probe takes to end once all has arrived.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Of a run that does not count, for the brokers to get warm.
+const WARM_UP_SECONDS: u64 = 10;
+
 /// p50, p99, p99.9 and the largest, in milliseconds.
 type Quantiles = [f64; 4];
 
@@ -36,9 +39,16 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
     let contenders = session.contenders.iter().filter(|contender| contender.is_replicator());
     let mut rows: Vec<(&Contender, Vec<Outcome>, Option<String>)> =
         contenders.map(|contender| (contender, Vec::new(), None)).collect();
+    if let Some((contender, ..)) = rows.first() {
+        session.progress(&format!("{NAME}: a run to warm up"));
+        let warm_up = once(session, contender, 0, WARM_UP_SECONDS);
+        session.stage.source.clear(&[])?;
+        session.stage.target.clear(&[])?;
+        warm_up?;
+    }
     for round in 1..=session.options.rounds {
         for (contender, outcomes, failure) in rows.iter_mut().filter(|row| row.2.is_none()) {
-            match once(session, contender, round) {
+            match once(session, contender, round, session.options.seconds) {
                 Ok(outcome) => {
                     let [p50, p99, ..] = outcome.target;
                     let name = contender.name();
@@ -90,7 +100,7 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn once(session: &Session, contender: &Contender, round: usize) -> Result<Outcome, Failure> {
+fn once(session: &Session, contender: &Contender, round: usize, seconds: u64) -> Result<Outcome, Failure> {
     let stage = &session.stage;
     let topic = format!("bench-{NAME}");
     stage.source.create(&topic, PARTITIONS)?;
@@ -110,9 +120,9 @@ fn once(session: &Session, contender: &Contender, round: usize) -> Result<Outcom
     };
     let command = contender.command(&job, &format!("{NAME}-{round}"), &stage.nursery)?;
     let mut running = stage.nursery.start(command, false)?;
-    let mut probe = part("probe")?;
+    let mut probe = part("probe");
     probe.args([&job.from, &job.to, &job.topic]);
-    probe.args([RATE, RECORD_BYTES, session.options.seconds].map(|number| number.to_string()));
+    probe.args([RATE, RECORD_BYTES, seconds].map(|number| number.to_string()));
     let mut probe = stage.nursery.start(probe, true)?;
     let stdout = probe.child.stdout.take();
     let mut said = stdout.map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok));

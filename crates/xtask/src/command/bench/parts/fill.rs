@@ -23,9 +23,9 @@ pub(in super::super) struct Filling {
 
 impl Filling {
     /// The process that fills `topic` of the cluster at `bootstrap`.
-    pub(in super::super) fn command(&self, bootstrap: &str, topic: &str) -> Result<Command, Failure> {
+    pub(in super::super) fn command(&self, bootstrap: &str, topic: &str) -> Command {
         let Self { records, record_bytes, batch_records, skew } = self;
-        let mut command = part("fill")?;
+        let mut command = part("fill");
         command.args([bootstrap, topic]);
         command.args([
             records.to_string(),
@@ -33,7 +33,7 @@ impl Filling {
             batch_records.to_string(),
             skew.to_string(),
         ]);
-        Ok(command)
+        command
     }
 
     /// How many records each of `partitions` gets; the sum is exact.

@@ -32,7 +32,7 @@ pub(in super::super) fn relayed(nursery: &Nursery, bytes: u64) -> Result<Relayed
     let address = |listener: &TcpListener| {
         listener.local_addr().map(|address| address.to_string()).map_err(Failure::while_doing("listen"))
     };
-    let mut command = part("relay")?;
+    let mut command = part("relay");
     command.args([address(&source)?, address(&sink)?]);
     let mut running = nursery.start(command, true)?;
     let feed = thread::spawn(move || source.accept().and_then(|(stream, _)| stream::feed(stream, bytes)));
