@@ -93,7 +93,7 @@ fn produce_encode(criterion: &mut Criterion) {
             let one =
                 |partition| ProduceBatch { topic: &topic, partition, header: &header, payload: &payload };
             let batches: Vec<_> = (0..16).map(one).collect();
-            encode(PRODUCE_VERSION, "verbatim", 10_000, black_box(&batches)).wire_bytes()
+            encode(PRODUCE_VERSION, "verbatim", 10_000, black_box(&batches).iter().copied()).wire_bytes()
         });
     });
     group.bench_function("kafka-protocol, copying them", |b| {
@@ -120,7 +120,7 @@ fn assemble(criterion: &mut Criterion) {
                     |topic, partition| ProduceBatch { topic, partition, header: &header, payload: &payload };
                 let batches = topics.iter().flat_map(|topic| (0..4).map(move |partition| (topic, partition)));
                 let batches: Vec<_> = batches.map(|(topic, partition)| one(topic, partition)).collect();
-                encode(PRODUCE_VERSION, "verbatim", 10_000, black_box(&batches)).wire_bytes()
+                encode(PRODUCE_VERSION, "verbatim", 10_000, black_box(&batches).iter().copied()).wire_bytes()
             });
         });
         group.bench_function("kafka-protocol", |b| b.iter(|| copied(&names, 4, black_box(&batch)).len()));

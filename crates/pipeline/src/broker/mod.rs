@@ -1,6 +1,7 @@
 //! The brokers on both sides, as the flow's task knows them.
 
 mod backlog;
+mod distance;
 mod source;
 mod target;
 mod window;
@@ -10,7 +11,6 @@ pub(crate) use source::{Outstanding, SourceBroker};
 pub(crate) use target::{LaneKey, ProduceInFlight, TargetLane};
 use window::Window;
 
-use std::time::Duration;
 use verbatim_wire::connection::Connection;
 
 /// The way to a broker.
@@ -27,14 +27,6 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    /// To the broker and back.
-    pub(crate) fn round_trip(&self) -> Option<Duration> {
-        match self {
-            Self::Open { connection, .. } => Some(connection.round_trip()),
-            _ => None,
-        }
-    }
-
     /// Brokers close connections that were idle for some minutes: that is no failure, it is opened again.
     pub(crate) fn close_if_ended(&mut self) {
         if matches!(self, Self::Open { connection, .. } if connection.is_closed()) {

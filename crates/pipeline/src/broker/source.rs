@@ -1,6 +1,7 @@
 //! A source broker: the way to it, and which partitions are in its fetch session.
 
 use super::Link;
+use crate::error::Side;
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use crate::task::timers::Timer;
@@ -23,24 +24,15 @@ pub(crate) struct SourceBroker {
     /// Partitions to be taken out of the session with the next request: what the last one brings of them is
     /// still taken.
     pub(crate) pausing: Vec<u32>,
-    /// The quickest answer so far.
-    pub(crate) quickest: Option<Duration>,
+    /// The time to it and back, if it is far.
+    pub(crate) far: Option<Duration>,
     backoff: Backoff,
-}
-
-impl SourceBroker {
-    /// To it and back, at best.
-    pub(crate) fn round_trip(&self) -> Option<Duration> {
-        let opening = self.link.round_trip()?;
-        Some(self.quickest.map_or(opening, |quickest| quickest.min(opening)))
-    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Outstanding {
     pub(crate) request: u64,
     pub(crate) reserved_bytes: usize,
-    pub(crate) asked_at: Instant,
 }
 
 impl FlowTask {
@@ -56,7 +48,7 @@ impl FlowTask {
             outstanding: None,
             paused: 0,
             pausing: Vec::new(),
-            quickest: None,
+            far: None,
             backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(node.unsigned_abs())),
         });
         // What an earlier request brings belongs to an earlier cursor.
@@ -121,7 +113,7 @@ impl FlowTask {
         });
         match opened {
             Ok((connection, offered)) => {
-                self.widen_if_far(&connection);
+                self.measure_if_far(Side::Source, node, &connection);
                 let version = self.routes.fetch_version(offered);
                 if let Some(broker) = self.sources.get_mut(&node) {
                     broker.backoff.reset();

@@ -2,6 +2,7 @@
 
 use super::{Link, Window};
 use crate::config::FlowConfig;
+use crate::error::Side;
 use crate::partition::Failure;
 use crate::task::FlowTask;
 use crate::task::events::Event;
@@ -83,7 +84,7 @@ impl FlowTask {
         });
         match opened {
             Ok((connection, offered)) => {
-                self.widen_if_far(&connection);
+                self.measure_if_far(Side::Target, key.node, &connection);
                 let version = self.routes.produce_version(offered);
                 // The broker may be another process than before, one that knows no producer.
                 for number in (0u32..).take(self.partitions.len()) {
@@ -95,18 +96,11 @@ impl FlowTask {
                 }
                 if let Some(lane) = self.lanes.get_mut(&key) {
                     lane.backoff.reset();
-                    lane.window.opened(connection.round_trip());
+                    lane.window.opened();
                     lane.link = Link::Open { connection, version };
                 }
             }
             Err(error) => self.lane_failed(key, &error, now),
-        }
-    }
-
-    /// What is on its way for a long round trip has to be held.
-    pub(super) fn widen_if_far(&mut self, connection: &Connection) {
-        if connection.round_trip() >= self.config.far_round_trip {
-            self.budget.widen(self.config.far_budget_bytes);
         }
     }
 

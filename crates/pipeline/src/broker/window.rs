@@ -19,10 +19,9 @@ const SLACK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Window {
     near_requests: usize,
-    far_round_trip: Duration,
     most_bytes: usize,
-    /// The quickest answer on this connection.
-    round_trip: Duration,
+    /// The time to the broker and back, if it is far.
+    far: Option<Duration>,
     limit_bytes: usize,
     requests: usize,
     bytes: usize,
@@ -33,34 +32,33 @@ impl Window {
         let most_bytes = config.far_budget_bytes / 2;
         Self {
             near_requests: config.requests_per_lane,
-            far_round_trip: config.far_round_trip,
             most_bytes,
-            round_trip: Duration::ZERO,
+            far: None,
             limit_bytes: LEAST_BYTES.min(most_bytes),
             requests: 0,
             bytes: 0,
         }
     }
 
-    /// A new connection, whose first answer took `round_trip`.
-    pub(crate) fn opened(&mut self, round_trip: Duration) {
-        self.round_trip = round_trip;
+    /// A new connection: what the way bears has to be found out again.
+    pub(crate) fn opened(&mut self) {
         self.limit_bytes = LEAST_BYTES.min(self.most_bytes);
     }
 
-    fn is_far(&self) -> bool {
-        self.round_trip >= self.far_round_trip
+    /// The broker is as far as this, or near.
+    pub(crate) fn measured(&mut self, far: Option<Duration>) {
+        self.far = far;
     }
 
     /// Whether another request may be sent.
     pub(crate) fn has_room(&self) -> bool {
         self.requests < self.near_requests
-            || (self.is_far() && self.requests < MOST_REQUESTS && self.bytes < self.limit_bytes)
+            || (self.far.is_some() && self.requests < MOST_REQUESTS && self.bytes < self.limit_bytes)
     }
 
     /// Batches of one partition that may be under way.
     pub(crate) fn batches_per_partition(&self) -> usize {
-        if self.is_far() { MOST_REQUESTS } else { MAX_IN_FLIGHT }
+        if self.far.is_some() { MOST_REQUESTS } else { MAX_IN_FLIGHT }
     }
 
     pub(crate) fn sent(&mut self, bytes: usize) {
@@ -73,13 +71,13 @@ impl Window {
         let was_used = self.bytes + self.bytes / 2 >= self.limit_bytes;
         self.requests = self.requests.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
-        self.round_trip = self.round_trip.min(took);
-        if took <= self.round_trip * 2 + SLACK {
+        let Some(round_trip) = self.far else { return };
+        if took <= round_trip * 2 + SLACK {
             if was_used {
                 // Doubles with every round trip.
                 self.limit_bytes = (self.limit_bytes + bytes).min(self.most_bytes);
             }
-        } else if took > self.round_trip * 3 + SLACK * 2 {
+        } else if took > round_trip * 3 + SLACK * 2 {
             self.limit_bytes = (self.limit_bytes - bytes.min(self.limit_bytes) / 2).max(LEAST_BYTES);
         }
     }
@@ -95,9 +93,10 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn window(round_trip_ms: u64) -> Window {
+    fn window(far_ms: Option<u64>) -> Window {
         let mut window = Window::new(&FlowConfig { far_budget_bytes: 64 << 20, ..FlowConfig::default() });
-        window.opened(Duration::from_millis(round_trip_ms));
+        window.opened();
+        window.measured(far_ms.map(Duration::from_millis));
         window
     }
 
@@ -108,7 +107,7 @@ mod tests {
 
     #[test]
     fn near_by_requests_are_counted() {
-        let mut window = window(1);
+        let mut window = window(None);
         assert_eq!(filled(&mut window, 1 << 20), 5);
         window.answered(1 << 20, Duration::from_millis(9));
         assert_eq!(filled(&mut window, 1 << 20), 1);
@@ -117,7 +116,7 @@ mod tests {
 
     #[test]
     fn far_away_the_bytes_under_way_grow_until_answers_come_later() {
-        let mut window = window(100);
+        let mut window = window(Some(100));
         let batch = 128 << 10;
         assert_eq!(filled(&mut window, batch), 8);
         for _ in 0..400 {

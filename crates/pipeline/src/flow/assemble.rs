@@ -74,7 +74,7 @@ impl FlowTask {
         let claim = self.ownership.held(now).map(|claim| claim.number);
         let lane = self.lanes.get_mut(&key)?;
         let most = lane.window.batches_per_partition();
-        let mut numbers = Vec::with_capacity(lane.ready.len());
+        let mut numbers = std::mem::take(&mut self.spare_numbers);
         let (mut unready, mut held) = (Vec::new(), Vec::new());
         let mut request_bytes = 0;
         for _ in 0..lane.ready.len() {
@@ -124,6 +124,7 @@ impl FlowTask {
         }
         self.hold(held);
         if numbers.is_empty() {
+            self.spare_numbers = numbers;
             return None;
         }
         self.count_for_flow(request_bytes);
@@ -145,8 +146,7 @@ impl FlowTask {
                 payload: &patched.payload,
             })
         };
-        let batches: Vec<_> = numbers.iter().filter_map(batch).collect();
         let timeout_ms = i32::try_from(self.config.produce_timeout.as_millis()).unwrap_or(i32::MAX);
-        produce::encode(version, client_id, timeout_ms, &batches)
+        produce::encode(version, client_id, timeout_ms, numbers.iter().filter_map(batch))
     }
 }

@@ -93,7 +93,7 @@ impl FlowTask {
         };
         let request = broker.next_request;
         broker.next_request += 1;
-        broker.outstanding = Some(Outstanding { request, reserved_bytes: share, asked_at: Instant::now() });
+        broker.outstanding = Some(Outstanding { request, reserved_bytes: share });
         self.last_fetched = node;
         let frame = broker.session.next_request(version, connection.client_id(), &limits);
         let wait = Duration::from_millis(u64::from(max_wait.unsigned_abs()));
@@ -109,8 +109,6 @@ impl FlowTask {
             return;
         };
         self.budget.release(outstanding.reserved_bytes);
-        let took = now.duration_since(outstanding.asked_at);
-        broker.quickest = Some(broker.quickest.map_or(took, |quickest| quickest.min(took)));
         let Link::Open { version, .. } = broker.link else { return };
         let decoded = match answer {
             Ok(frame) => FetchAnswer::decode(version, &frame),

@@ -18,11 +18,14 @@ use verbatim_wire::fetch::{FetchedPartition, Isolation};
 use verbatim_wire::records::BatchHeader;
 
 /// Connections to a broker that ranges are spread over.
-const LANES: u64 = 4;
-/// Bytes asked for with one range, at the least: about one batch and a half of them comes twice.
-const RANGE_BYTES: usize = 2 << 20;
+const LANES: u64 = 2;
+/// Bytes asked for with one range, at the least: one batch at its start and one at its end come twice or not whole.
+const RANGE_BYTES: usize = 4 << 20;
 /// Batches of the size seen last that a range has room for, at the least.
 const RANGE_BATCHES: usize = 16;
+
+/// What is left of a log to be read in a session: less than this part of a range.
+const REST: i64 = 8;
 
 /// Ranges of a partition that are being read.
 #[derive(Debug, Default)]
@@ -32,6 +35,7 @@ pub(crate) struct Ranges {
     next_number: u64,
     /// Records' bytes and the offsets they took, of the last answers.
     seen: (usize, i64),
+    /// The largest batch seen at the start of an answer.
     batch_bytes: usize,
 }
 
@@ -50,14 +54,21 @@ impl Ranges {
         if offsets > 0 && bytes > 0 {
             // Half of what was before counts, so that a change shows within some answers.
             self.seen = (self.seen.0 / 2 + bytes, self.seen.1 / 2 + offsets);
-            self.batch_bytes = batch_bytes;
+            self.batch_bytes = self.batch_bytes.max(batch_bytes);
         }
+    }
+
+    /// Bytes to ask for to get so many offsets.
+    fn bytes_of(&self, offsets: i64) -> usize {
+        let (bytes, seen) = (self.seen.0 as u128, u128::from(self.seen.1.max(1).unsigned_abs()));
+        let wanted = u128::from(offsets.max(1).unsigned_abs()) * bytes / seen;
+        usize::try_from(wanted).unwrap_or(usize::MAX).saturating_add(2 * self.batch_bytes)
     }
 
     /// Bytes to ask for, with a budget of `budget_bytes`, and the offsets that they hold for sure or nearly so.
     fn size(&self, budget_bytes: usize) -> (usize, i64) {
-        let bytes = RANGE_BYTES.max(RANGE_BATCHES * self.batch_bytes).min(budget_bytes / 6);
-        let useful = bytes.saturating_sub(self.batch_bytes + self.batch_bytes / 2).max(1);
+        let bytes = RANGE_BYTES.max(RANGE_BATCHES * self.batch_bytes).min(budget_bytes / 12);
+        let useful = bytes.saturating_sub(2 * self.batch_bytes).max(1);
         (bytes, offsets_in(useful, self.seen))
     }
 }
@@ -85,18 +96,18 @@ impl FlowTask {
         if self.origins.is_some() || self.is_draining {
             return; // Where records came from is learned batch by batch.
         }
-        let (limit, far) = (self.budget.limit_bytes(), self.config.far_round_trip);
+        let limit = self.config.far_budget_bytes;
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         let Some(node) = partition.source.fetched_from else { return };
         let Some(broker) = self.sources.get_mut(&node) else { return };
-        if broker.round_trip().is_none_or(|round_trip| round_trip < far) || !partition.may_read_ahead() {
+        if broker.far.is_none() || !partition.may_read_ahead() {
             return;
         }
         let mut ranges = Ranges::default();
         ranges.see(bytes, partition.cursor.offset - before, batch_bytes);
         let (_, offsets) = ranges.size(limit);
         let left = partition.source.end_offset.map_or(0, |end| end - partition.cursor.offset);
-        if ranges.seen.1 == 0 || left <= offsets {
+        if ranges.seen.1 == 0 || left <= offsets / REST {
             return;
         }
         broker.session.forget(number);
@@ -137,7 +148,7 @@ impl FlowTask {
         let Some(ranges) = &mut partition.source.ranges else { return false };
         let (bytes, offsets) = ranges.size(limit);
         let from = ranges.open.back().map_or(offset, |last| last.to);
-        if end - from < offsets {
+        if end - from < offsets / REST {
             // The rest is the session's.
             if ranges.open.is_empty() {
                 self.leave_ranges(number);
@@ -151,7 +162,7 @@ impl FlowTask {
             }
             return false;
         }
-        self.submit_range(number, from, from + offsets, bytes, false);
+        self.submit_range(number, from, end.min(from + offsets), bytes, false);
         true
     }
 
@@ -230,8 +241,9 @@ impl FlowTask {
             let cursor = partition.cursor.offset;
             if first.from > cursor {
                 // The one before it held less than reckoned.
-                let (bytes, _) = ranges.size(limit);
+                tracing::debug!(number, from = cursor, to = first.from, "between two ranges");
                 let to = first.from;
+                let bytes = ranges.bytes_of(to - cursor).min(ranges.size(limit).0);
                 if !self.budget.reserve_ahead(bytes) {
                     return self.leave_ranges(number);
                 }
@@ -296,14 +308,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_holds_the_offsets_that_fit_besides_a_batch_and_a_half() {
+    fn a_range_holds_the_offsets_that_fit_besides_two_batches() {
         let mut ranges = Ranges::default();
         ranges.see(1 << 20, 1024, 64 << 10);
-        assert_eq!(ranges.size(48 << 20), (2 << 20, 2048 - 96));
+        assert_eq!(ranges.size(48 << 20), (4 << 20, 4096 - 128));
         // A small budget bounds it, large batches widen it.
-        assert_eq!(ranges.size(6 << 20).0, 1 << 20);
+        assert_eq!(ranges.size(12 << 20).0, 1 << 20);
         ranges.see(4 << 20, 4, 1 << 20);
-        assert_eq!(ranges.size(120 << 20).0, 16 << 20);
+        assert_eq!(ranges.size(240 << 20).0, 16 << 20);
         // Never none: it would be asked for again and again.
         assert_eq!(ranges.size(6).1, 1);
     }

@@ -45,13 +45,14 @@ impl FlowTask {
             Err(error) => self.lane_failed(key, &error, now),
         }
         // No answer, no knowledge: whether the batch is in the log is looked up before anything is sent again.
-        for number in unanswered {
+        for number in unanswered.drain(..) {
             if let Some(partition) = self.partition(number) {
                 partition.answered += 1;
                 partition.target.leader = None;
             }
             self.fail(number, Failure::Passing, now);
         }
+        self.spare_numbers = unanswered;
     }
 
     fn settle(&mut self, number: u32, answer: &ProducedPartition, now: Instant) {

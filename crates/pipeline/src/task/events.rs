@@ -12,6 +12,7 @@ use crate::status::Status;
 use crate::view::{ConsumerPosition, Place};
 use crate::{FinalPositions, FlowError, PartitionName, Side};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use verbatim_wire::cluster::{BrokerError, ClusterError, Metadata};
 use verbatim_wire::connection::{Answer, Connection};
@@ -32,6 +33,12 @@ pub(crate) enum Event {
         node: i32,
         request: u64,
         answer: Answer,
+    },
+    /// How far a broker is, if it said.
+    Measured {
+        side: Side,
+        node: i32,
+        round_trip: Option<Duration>,
     },
     RangeFetched {
         number: u32,

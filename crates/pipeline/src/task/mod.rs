@@ -83,6 +83,7 @@ pub(crate) struct FlowTask {
     pub(crate) timers: Timers,
     /// Kept for its memory.
     pub(crate) scratch: Vec<InspectedBatch>,
+    pub(crate) spare_numbers: Vec<u32>,
     pub(crate) first_settled: Option<Instant>,
     waiting_for_goal: Vec<oneshot::Sender<Result<(), FlowError>>>,
     pub(crate) is_draining: bool,
@@ -136,6 +137,7 @@ impl FlowTask {
             checkpoint: Checkpoint::default(),
             timers: Timers::default(),
             scratch: Vec::new(),
+            spare_numbers: Vec::new(),
             first_settled: None,
             waiting_for_goal: Vec::new(),
             is_draining: false,
@@ -187,6 +189,7 @@ impl FlowTask {
             Event::SourceOpened { node, outcome } => self.source_opened(node, outcome, now),
             Event::TargetOpened { lane, outcome } => self.lane_opened(lane, outcome, now),
             Event::Fetched { node, request, answer } => self.fetched(node, request, answer, now),
+            Event::Measured { side, node, round_trip } => self.measured(side, node, round_trip),
             Event::RangeFetched { number, generation, range, reserved_bytes, outcome } => {
                 self.range_fetched(number, generation, range, reserved_bytes, outcome, now);
             }

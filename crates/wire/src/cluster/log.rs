@@ -100,7 +100,7 @@ impl Cluster {
         let (header, _) = batch.split_first_chunk::<HEADER_BYTES>().ok_or_else(missing)?;
         let payload = batch.slice(HEADER_BYTES..);
         let batch = ProduceBatch { topic, partition, header, payload: &payload };
-        let frame = produce::encode(version, connection.client_id(), TIMEOUT_MS, &[batch]);
+        let frame = produce::encode(version, connection.client_id(), TIMEOUT_MS, std::iter::once(batch));
         let answer = connection.exchange(frame, Duration::ZERO).await?;
         let answer =
             ProduceAnswer::decode(version, &answer).map_err(|error| malformed(&connection, error))?;

@@ -179,6 +179,20 @@ impl Cluster {
         Ok(opened)
     }
 
+    /// The time to broker `node` and back: of several small requests, one after the other, the quickest.
+    ///
+    /// # Errors
+    /// When the broker is not known, cannot be reached, or ends the connection.
+    pub async fn round_trip(&self, node: i32) -> Result<Duration, ClusterError> {
+        const REQUESTS: usize = 2;
+        let connection = self.connection(node, Lane::Control).await?;
+        let mut quickest = connection.round_trip();
+        for _ in 0..REQUESTS {
+            quickest = quickest.min(connection.ping().await?);
+        }
+        Ok(quickest)
+    }
+
     async fn open(&self, host: &str, port: u16) -> Result<Connection, Arc<ConnectionError>> {
         Connection::open(&*self.0.connector, host, port, &self.0.config.connection, &self.0.pool).await
     }

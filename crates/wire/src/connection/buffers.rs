@@ -19,23 +19,32 @@ pub struct BufferPool {
     free: Mutex<Vec<Vec<u8>>>,
     max_free_bytes: usize,
     alive_bytes: AtomicUsize,
+    /// Of these, in frames that are not here yet.
+    coming_bytes: AtomicUsize,
 }
 
 impl BufferPool {
     /// A pool that keeps at most `max_free_bytes` of unused buffers.
     pub fn new(max_free_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::default(), max_free_bytes, alive_bytes: AtomicUsize::new(0) })
+        Arc::new(Self {
+            free: Mutex::default(),
+            max_free_bytes,
+            alive_bytes: AtomicUsize::new(0),
+            coming_bytes: AtomicUsize::new(0),
+        })
     }
 
     /// Bytes of received frames that are still referred to, by whatever small slice.
     pub fn alive_bytes(&self) -> usize {
-        self.alive_bytes.load(Ordering::Relaxed)
+        let coming = self.coming_bytes.load(Ordering::Relaxed);
+        self.alive_bytes.load(Ordering::Relaxed).saturating_sub(coming)
     }
 
     pub(super) fn take(self: &Arc<Self>, len: usize) -> Buffer {
         self.alive_bytes.fetch_add(len, Ordering::Relaxed);
+        self.coming_bytes.fetch_add(len, Ordering::Relaxed);
         let bytes = if len < SMALL_BYTES { Vec::with_capacity(len) } else { self.reuse(len) };
-        Buffer { bytes, len, pool: self.clone() }
+        Buffer { bytes, len, is_coming: true, pool: self.clone() }
     }
 
     /// Bytes written by `fill` into a buffer of the pool with room for `capacity`; they count as alive until their last slice goes.
@@ -85,12 +94,22 @@ impl BufferPool {
 pub(super) struct Buffer {
     pub(super) bytes: Vec<u8>,
     len: usize,
+    is_coming: bool,
     pool: Arc<BufferPool>,
 }
 
 impl Buffer {
-    pub(super) fn freeze(self) -> Bytes {
+    pub(super) fn freeze(mut self) -> Bytes {
+        self.has_come();
         Bytes::from_owner(self)
+    }
+}
+
+impl Buffer {
+    fn has_come(&mut self) {
+        if std::mem::replace(&mut self.is_coming, false) {
+            self.pool.coming_bytes.fetch_sub(self.len, Ordering::Relaxed);
+        }
     }
 }
 
@@ -102,6 +121,7 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        self.has_come();
         self.pool.alive_bytes.fetch_sub(self.len, Ordering::Relaxed);
         self.pool.put_back(std::mem::take(&mut self.bytes));
     }

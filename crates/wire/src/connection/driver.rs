@@ -5,7 +5,7 @@ use super::buffers::BufferPool;
 use super::error::{Cause, ConnectionError};
 use crate::frame::Frame;
 use crate::transport::Stream;
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -42,11 +42,19 @@ impl InFlight {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether the next answer will be small, as far as its kind says.
+    fn oldest_is_small(&self) -> bool {
+        self.lock().front().is_some_and(|oldest| oldest.api_key != crate::fetch::API_KEY)
+    }
 }
 
 /// How often the oldest deadline is looked at: deadlines are tens of seconds, and a timer per request
 /// would cost more than it tells.
 const DEADLINE_CHECK: Duration = Duration::from_secs(1);
+
+/// Read at once where answers are small.
+const EARLY_BYTES: usize = 4 << 10;
 
 pub(super) struct Driver {
     pub(super) address: Arc<str>,
@@ -87,8 +95,9 @@ impl Driver {
         mut reader: impl AsyncRead + Unpin,
         in_flight: &InFlight,
     ) -> Result<Infallible, Cause> {
+        let mut early = Early::default();
         loop {
-            let mut answer = self.read_frame(&mut reader, in_flight).await?;
+            let mut answer = self.read_frame(&mut reader, &mut early, in_flight).await?;
             let received = answer.get_i32();
             let waiting = in_flight.lock().pop_front();
             match waiting {
@@ -107,10 +116,20 @@ impl Driver {
     async fn read_frame(
         &self,
         reader: &mut (impl AsyncRead + Unpin),
+        early: &mut Early,
         in_flight: &InFlight,
     ) -> Result<Bytes, Cause> {
-        let mut prefix = [0; 4];
-        reader.read_exact(&mut prefix).await.map_err(|error| cause_of(error, in_flight))?;
+        while early.len() < 4 {
+            // What a Fetch answer brings is to stay where it is put.
+            let most = if in_flight.oldest_is_small() { EARLY_BYTES } else { 4 - early.len() };
+            let read = reader.read_buf(&mut early.room().limit(most)).await;
+            match read {
+                Ok(0) => return Err(cause_of(io::ErrorKind::UnexpectedEof.into(), in_flight)),
+                Ok(_) => {}
+                Err(error) => return Err(cause_of(error, in_flight)),
+            }
+        }
+        let prefix = early.take_prefix();
         let size = i32::from_be_bytes(prefix);
         let len = usize::try_from(size).unwrap_or(usize::MAX);
         if len > self.max_frame_bytes || len < 4 {
@@ -120,7 +139,11 @@ impl Driver {
                 _ => Cause::FrameSize { bytes: size, limit: self.max_frame_bytes },
             });
         }
+        if early.len() >= len {
+            return Ok(early.take(len));
+        }
         let mut buffer = self.pool.take(len);
+        early.take_into(&mut buffer.bytes);
         while buffer.bytes.len() < len {
             let missing = len - buffer.bytes.len();
             let read = reader.read_buf(&mut (&mut buffer.bytes).limit(missing)).await;
@@ -131,6 +154,37 @@ impl Driver {
             }
         }
         Ok(buffer.freeze())
+    }
+}
+
+/// Bytes read before it was known what they belong to: small answers come whole with one read.
+#[derive(Default)]
+struct Early(BytesMut);
+
+impl Early {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn room(&mut self) -> &mut BytesMut {
+        self.0.reserve(EARLY_BYTES);
+        &mut self.0
+    }
+
+    /// The length in front of an answer, of which at least that is there.
+    fn take_prefix(&mut self) -> [u8; 4] {
+        self.0.get_u32().to_be_bytes()
+    }
+
+    /// An answer that is there as a whole.
+    fn take(&mut self, len: usize) -> Bytes {
+        self.0.split_to(len).freeze()
+    }
+
+    /// Moves what is there of an answer to where it is collected.
+    fn take_into(&mut self, answer: &mut Vec<u8>) {
+        answer.extend_from_slice(&self.0);
+        self.0.clear();
     }
 }
 

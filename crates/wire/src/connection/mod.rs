@@ -178,6 +178,16 @@ impl Connection {
         self.round_trip
     }
 
+    /// How long a small request takes now.
+    ///
+    /// # Errors
+    /// When the connection ends first.
+    pub async fn ping(&self) -> Result<Duration, Arc<ConnectionError>> {
+        let asked = Instant::now();
+        handshake::negotiate(self).await?;
+        Ok(asked.elapsed())
+    }
+
     /// `host:port` of the broker.
     pub fn address(&self) -> &str {
         &self.address

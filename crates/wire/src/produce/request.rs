@@ -8,7 +8,7 @@ use crate::records::HEADER_BYTES;
 use bytes::{BufMut, Bytes};
 
 /// The one batch a partition may have in a request.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct ProduceBatch<'a> {
     /// Topic on the target.
     pub topic: &'a TopicIdentity,
@@ -25,12 +25,18 @@ const CHAIN_BYTES: usize = 1024;
 
 /// A request with acks = all for `batches`, which are grouped by topic and name each partition once
 /// (a broker keeps only the last of two entries for a partition, without an error).
-pub fn encode(version: i16, client_id: &str, timeout_ms: i32, batches: &[ProduceBatch<'_>]) -> Frame {
+pub fn encode<'a>(
+    version: i16,
+    client_id: &str,
+    timeout_ms: i32,
+    batches: impl Iterator<Item = ProduceBatch<'a>> + Clone,
+) -> Frame {
+    let count = batches.clone().count();
     let flexible = is_flexible(version);
     let mut frame = Frame::request(API_KEY, version, client_id, flexible);
-    frame.reserve_payloads(batches.len());
+    frame.reserve_payloads(count);
     let out = frame.body();
-    out.reserve(batches.len() * (HEADER_BYTES + 16) + 64);
+    out.reserve(count * (HEADER_BYTES + 16) + 64);
     if flexible {
         out.put_u8(0); // transactional id: null
     } else {
@@ -39,19 +45,23 @@ pub fn encode(version: i16, client_id: &str, timeout_ms: i32, batches: &[Produce
     out.put_i16(-1); // acks: all in-sync replicas
     out.put_i32(timeout_ms);
 
-    let topics = batches.chunk_by(|a, b| a.topic == b.topic);
-    put_count(out, flexible, topics.clone().count());
-    for batches in topics {
-        let Some(first) = batches.first() else { continue };
+    let next = batches.clone().skip(1).map(Some).chain(std::iter::once(None));
+    let topics =
+        batches.clone().zip(next).filter(|(batch, next)| next.is_none_or(|next| next.topic != batch.topic));
+    put_count(out, flexible, topics.count());
+    let mut rest = batches.peekable();
+    while let Some(first) = rest.peek().copied() {
+        let of_topic = |batch: &ProduceBatch<'_>| batch.topic == first.topic;
+        let in_topic = rest.clone().take_while(of_topic).count();
         let out = frame.body();
         if uses_topic_ids(version) {
             out.put_slice(&first.topic.id.0);
         } else {
             put_string(out, flexible, &first.topic.name);
         }
-        put_count(out, flexible, batches.len());
-        for batch in batches {
-            put_batch(&mut frame, flexible, batch);
+        put_count(out, flexible, in_topic);
+        for batch in rest.by_ref().take(in_topic) {
+            put_batch(&mut frame, flexible, &batch);
         }
         put_no_tags(frame.body(), flexible);
     }

@@ -27,7 +27,7 @@ fn requests_read_back_in_every_version() {
             ProduceBatch { topic: &a, partition: 3, header: &header, payload: &small },
             ProduceBatch { topic: &b, partition: 1, header: &header, payload: &large },
         ];
-        let frame = encode(version, "us", 1234, &batches);
+        let frame = encode(version, "us", 1234, batches.iter().copied());
         assert!(frame.wire_bytes() < 401_000);
         let mut sealed = frame.seal(5);
         let mut bytes = sealed.copy_to_bytes(sealed.remaining());

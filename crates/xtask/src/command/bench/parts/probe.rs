@@ -127,7 +127,7 @@ impl Shared {
             let partition = i32::try_from(number % u64::from(topic.partitions)).unwrap_or(0);
             let payload = batch.slice(HEADER_BYTES..);
             let batch = ProduceBatch { topic: &topic.identity, partition, header, payload: &payload };
-            let frame = encode(version, connection.client_id(), TIMEOUT_MS, &[batch]);
+            let frame = encode(version, connection.client_id(), TIMEOUT_MS, std::iter::once(batch));
             let answered = answered.clone();
             unanswered += 1;
             connection.submit(frame, Duration::ZERO, move |answer| {

@@ -90,7 +90,7 @@ impl Pump {
                 payload: &batch.payload,
             })
             .collect();
-        let frame = encode(self.version, self.connection.client_id(), TIMEOUT_MS, &batches);
+        let frame = encode(self.version, self.connection.client_id(), TIMEOUT_MS, batches.iter().copied());
         let answered = self.answered.clone();
         self.connection.submit(frame, Duration::ZERO, move |answer| {
             // There is room for as many as are under way.
