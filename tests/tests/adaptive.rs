@@ -135,5 +135,5 @@ async fn damage_is_not_hidden() {
     }
     let flow = stage.flow(&["t"]).await.config(adaptive(Offsets::Translate)).start().await.unwrap();
     let stopped = verbatim_tests::scenario::stops(&flow).await;
-    stopped[&0].assert_says(&["t-0", "180"]);
+    stopped[&0].assert_says(&["partition 0 of topic t", "180"]);
 }

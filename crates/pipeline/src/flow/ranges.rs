@@ -107,7 +107,7 @@ impl FlowTask {
         ranges.see(bytes, partition.cursor.offset - before, batch_bytes);
         let (_, offsets) = ranges.size(limit);
         let left = partition.source.end_offset.map_or(0, |end| end - partition.cursor.offset);
-        if ranges.seen.1 == 0 || left <= offsets / REST {
+        if ranges.seen.1 == 0 || left <= (offsets / REST).max(1) {
             return;
         }
         broker.session.forget(number);
@@ -148,7 +148,7 @@ impl FlowTask {
         let Some(ranges) = &mut partition.source.ranges else { return false };
         let (bytes, offsets) = ranges.size(limit);
         let from = ranges.open.back().map_or(offset, |last| last.to);
-        if end - from < offsets / REST {
+        if end - from < (offsets / REST).max(1) {
             // The rest is the session's.
             if ranges.open.is_empty() {
                 self.leave_ranges(number);
