@@ -8,7 +8,9 @@ use std::error::Error;
 use std::hint::black_box;
 use verbatim_wire::fetch::{FetchAnswer, FetchLimits, FetchSession, FetchTarget, Isolation};
 use verbatim_wire::produce::{ProduceAnswer, ProduceBatch, encode};
-use verbatim_wire::records::{BatchHeader, Walker, crc, patch};
+use verbatim_wire::records::codec::Codec;
+use verbatim_wire::records::merge::Merger;
+use verbatim_wire::records::{BatchHeader, HEADER_BYTES, Walker, crc, patch};
 
 /// One operation, ready to be run.
 pub type Operation = Box<dyn FnMut()>;
@@ -26,6 +28,7 @@ pub const STAGES: &[Stage] = &[
     ("walk-64", || walk(64)),
     ("header-patch-64k", || header_patch(64 << 10)),
     ("crc-move-64k", || Ok(crc_move(64 << 10))),
+    ("merge-64-of-1k", || merge(64)),
     ("produce-encode-1", || produce_encode(1)),
     ("produce-encode-16", || produce_encode(16)),
     ("produce-answer-1", || produce_answer(1)),
@@ -84,6 +87,23 @@ fn crc_move(payload_bytes: u32) -> Operation {
     Box::new(move || {
         black_box(crc::shift(crc::linear(black_box(&difference)), black_box(payload_bytes)));
     })
+}
+
+/// Small batches made one, checksums and all.
+fn merge(batches: usize) -> Result<Operation, Box<dyn Error>> {
+    let batch = inputs::batch(1 << 10)?;
+    let (header, payload) = (BatchHeader::parse(&batch).ok_or_else(missing)?, batch.slice(HEADER_BYTES..));
+    let mut out = Vec::with_capacity(batches * batch.len() * 2);
+    Ok(Box::new(move || {
+        out.clear();
+        let mut merger = Merger::new(&mut out, header.base_timestamp);
+        for _ in 0..batches {
+            black_box(patch::crc_is_right(&header, &payload));
+            // A batch that was built right is read right.
+            let _ = black_box(merger.push(&header, black_box(&payload)));
+        }
+        let _ = black_box(merger.finish().header(Codec::None, &out, STAMP));
+    }))
 }
 
 fn produce_encode(batches: i32) -> Result<Operation, Box<dyn Error>> {

@@ -18,14 +18,20 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Kills it `rounds` times while `streams` flow, starts it again at once each time, and compares. The moments are chosen at random;
 /// `VERBATIM_SEED` chooses the same again.
-pub fn killed_while(name: &str, streams: Vec<Stream>, rounds: u32, offsets: Offsets) -> TestResult {
+pub fn killed_while(
+    name: &str,
+    streams: Vec<Stream>,
+    rounds: u32,
+    offsets: Offsets,
+    words: &[&str],
+) -> TestResult {
     let seed = seed()?;
     let mut dice = Dice::new(seed);
     let options =
         |side: &str| Options::new(format!("{name}-{side}")).property(EAGER_CLEANER.0, EAGER_CLEANER.1);
     let Some(scene) = Scene::open(options("source"), options("target"))? else { return Ok(()) };
     let mut workload = Workload::begin(&scene, streams)?;
-    let replication = Replication::new(&scene, name, &workload.pattern()).offsets(offsets);
+    let replication = Replication::new(&scene, name, &workload.pattern()).offsets(offsets).with(words);
     let mut story = Story::default();
     let told = |failure: &Failure, log: &str| -> Failure {
         let kept = keep_log(&format!("kills-{name}.log"), log);

@@ -25,7 +25,7 @@ fn two_hundred_kills() -> TestResult {
         Stream::new("old", Kind::Log, 2, 200).codec("snappy").old(),
         Stream::new("transactions", Kind::Transactions, 3, 400).codec("gzip"),
     ];
-    killed_while("crash", streams, rounds(), Offsets::Translate)
+    killed_while("crash", streams, rounds(), Offsets::Translate, &[])
 }
 
 /// The same while the cleaner takes records out of what is being copied.
@@ -36,7 +36,20 @@ fn two_hundred_kills_beside_the_cleaner() -> TestResult {
         Stream::new("compacted-twice", Kind::CompactedTwice, 2, 400).codec("lz4"),
         Stream::new("compacted-old", Kind::Compacted, 2, 200).codec("zstd").old(),
     ];
-    killed_while("cleaner", streams, rounds(), Offsets::Translate)
+    killed_while("cleaner", streams, rounds(), Offsets::Translate, &[])
+}
+
+/// The same while small batches become larger ones whenever it has fallen behind, which after each kill it has.
+#[test]
+fn killed_while_it_merges_batches() -> TestResult {
+    let streams = vec![
+        Stream::new("merged", Kind::Log, 2, 1500),
+        Stream::new("merged-lz4", Kind::Log, 2, 800).codec("lz4").plain(),
+        Stream::new("merged-old", Kind::Log, 2, 400).old(),
+        Stream::new("merged-transactions", Kind::Transactions, 2, 400),
+    ];
+    let rounds = if kafka::is_long() { 60 } else { 6 };
+    killed_while("merged", streams, rounds, Offsets::Auto, &["--batching", "adaptive"])
 }
 
 fn rounds() -> u32 {

@@ -223,7 +223,7 @@ fn killed_while_it_keeps_offsets() -> TestResult {
         Stream::new("old-transactions", Kind::Transactions, 2, 200).old(),
         Stream::new("idempotent", Kind::Log, 2, 300).codec("zstd"),
     ];
-    killed_while("preserve", streams, if kafka::is_long() { 50 } else { 10 }, Offsets::Preserve)
+    killed_while("preserve", streams, if kafka::is_long() { 50 } else { 10 }, Offsets::Preserve, &[])
 }
 
 /// A million offsets between two records: an aborted transaction of a million records. How long until the copy has passed them.

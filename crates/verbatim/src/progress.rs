@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use verbatim_pipeline::Status;
+use verbatim_pipeline::{Counters, Status};
 
 /// The display in use, so that log lines can be written beside it.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -79,12 +79,27 @@ impl Progress {
         self.last = Some(sample);
     }
 
+    /// Says which partitions were not forwarded as they came.
+    fn say_changed(status: &Status) {
+        let is_changed = |counters: &Counters| counters.repacked_batches + counters.merged_batches > 0;
+        let mut changed = status.partitions.iter().filter(|partition| is_changed(&partition.counters));
+        let Some(first) = changed.next() else { return };
+        let names: Vec<String> =
+            changed.by_ref().take(9).map(|partition| format!(", {}", partition.name)).collect();
+        let more = match changed.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        tracing::info!("records went on in new batches in {}{}{more}", first.name, names.concat());
+    }
+
     /// Takes the display away and says what was done.
     pub(crate) fn finish(self, status: &Status) -> String {
         *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+        Self::say_changed(status);
         let total = status.total();
         let elapsed = self.started.elapsed();
         let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);

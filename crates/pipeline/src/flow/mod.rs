@@ -3,7 +3,8 @@
 //! [`fetch`] → [`inspect`] → [`route`] → [`patch`] (or [`repack`]) → [`assemble`] → [`produce`] → [`settle`] →
 //! [`checkpoint`].
 //!
-//! With preserved offsets [`leading`] fills what comes before the first record and [`fill`] the gaps between; [`accident`] is
+//! Where a partition is behind [`merge`] makes larger batches and, of a far source, [`ranges`] reads several places at once; [`throttle`] is
+//! what rate limits let pass. With preserved offsets [`leading`] fills what comes before the first record and [`fill`] the gaps between; [`accident`] is
 //! what happens when the source's log has changed.
 //!
 //! The type says the stage: `FetchedSlice`, `InspectedBatch`, `RoutedBatch`, `PatchedBatch`, a Produce frame,

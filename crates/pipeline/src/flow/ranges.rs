@@ -261,7 +261,8 @@ impl FlowTask {
             let Some(partition) = self.partition(number) else { return };
             let Some(ranges) = &mut partition.source.ranges else { return };
             let offsets = partition.cursor.offset - cursor;
-            if offsets <= 0 && !ranges.open.front().is_some_and(|next| next.from <= partition.cursor.offset) {
+            let is_met = |next: &OpenRange| next.from <= partition.cursor.offset;
+            if offsets <= 0 && !ranges.open.front().is_some_and(is_met) {
                 return self.leave_ranges(number); // Whatever it is, the session sees it too.
             }
             ranges.see(bytes, offsets, batch_bytes);

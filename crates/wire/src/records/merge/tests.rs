@@ -49,7 +49,8 @@ proptest! {
         let all: Vec<Content> = parts.concat();
         let records: Vec<Record> = Records::new(payload.clone(), header.records_count).map(Result::unwrap).collect();
         prop_assert_eq!(records.iter().map(|r| r.offset_delta).collect::<Vec<_>>(), (0..all.len() as i32).collect::<Vec<_>>());
-        prop_assert_eq!(records.iter().map(|r| content(&header, r)).collect::<Vec<_>>(), all.clone());
+        let found: Vec<Content> = records.iter().map(|r| content(&header, r)).collect();
+        prop_assert_eq!(found.as_slice(), all.as_slice());
         prop_assert_eq!(header.last_offset_delta + 1, header.records_count);
         prop_assert_eq!(header.max_timestamp, all.iter().map(|(time, ..)| *time).max().unwrap());
         prop_assert_eq!(header.batch_bytes(), Some(payload.len() + HEADER_BYTES));
