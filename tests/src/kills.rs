@@ -31,6 +31,7 @@ pub fn killed_while(
         |side: &str| Options::new(format!("{name}-{side}")).property(EAGER_CLEANER.0, EAGER_CLEANER.1);
     let Some(scene) = Scene::open(options("source"), options("target"))? else { return Ok(()) };
     let mut workload = Workload::begin(&scene, streams)?;
+    workload.batches_may_differ = words.contains(&"adaptive");
     let replication = Replication::new(&scene, name, &workload.pattern()).offsets(offsets).with(words);
     let mut story = Story::default();
     let told = |failure: &Failure, log: &str| -> Failure {
