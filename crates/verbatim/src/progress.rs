@@ -82,15 +82,11 @@ impl Progress {
     /// Says which partitions were not forwarded as they came.
     fn say_changed(status: &Status) {
         let is_changed = |counters: &Counters| counters.repacked_batches + counters.merged_batches > 0;
-        let mut changed = status.partitions.iter().filter(|partition| is_changed(&partition.counters));
-        let Some(first) = changed.next() else { return };
-        let names: Vec<String> =
-            changed.by_ref().take(9).map(|partition| format!(", {}", partition.name)).collect();
-        let more = match changed.count() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        tracing::info!("records went on in new batches in {}{}{more}", first.name, names.concat());
+        let changed = status.partitions.iter().filter(|partition| is_changed(&partition.counters));
+        let names: Vec<String> = changed.map(|partition| partition.name.to_string()).collect();
+        if !names.is_empty() {
+            tracing::info!("records went on in new batches in {}", units::listed(&names, 10));
+        }
     }
 
     /// Takes the display away and says what was done.

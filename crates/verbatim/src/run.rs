@@ -4,6 +4,7 @@ use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals;
+use crate::units;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -79,12 +80,7 @@ fn say_offsets(status: &Status) {
         }
     }
     for (why, names) in reasons {
-        let first = names.first().map_or("", String::as_str);
-        let others = match names.len() {
-            1 => String::new(),
-            count => format!(" and {} more", count - 1),
-        };
-        tracing::info!("{first}{others}: offsets are translated, because {why}");
+        tracing::info!("{}: offsets are translated, because {why}", units::listed(&names, 1));
     }
 }
 

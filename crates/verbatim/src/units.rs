@@ -40,6 +40,15 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// The first `most` of `names`, and how many more there are.
+pub(crate) fn listed(names: &[String], most: usize) -> String {
+    let (shown, rest) = names.split_at_checked(most).unwrap_or((names, &[]));
+    match rest.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,15 +44,17 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
                     }
                 }
             }
-            ("max_rate", DeValue::String(text)) => match rate(&text) {
-                Ok(rate) => max_rate = rate,
-                Err(problem) => found.wrong(line, format!("max_rate: {problem}")),
-            },
-            ("max_rate", DeValue::Integer(number)) => match rate(&number.to_string()) {
-                Ok(rate) => max_rate = rate,
-                Err(problem) => found.wrong(line, format!("max_rate: {problem}")),
-            },
-            ("max_rate", _) => found.wrong(line, "max_rate is a text: \"100MiB\" for 100 MiB/s"),
+            ("max_rate", value) => {
+                let read = match value {
+                    DeValue::String(text) => rate(&text),
+                    DeValue::Integer(number) => rate(&number.to_string()),
+                    _ => Err("a text is expected: \"100MiB\" for 100 MiB/s".to_owned()),
+                };
+                match read {
+                    Ok(rate) => max_rate = rate,
+                    Err(problem) => found.wrong(line, format!("max_rate: {problem}")),
+                }
+            }
             ("clusters", _) => found.wrong(line, "clusters are tables: [clusters.NAME]"),
             ("flows", _) => found.wrong(line, "flows are tables: [[flows]]"),
             (other, _) => found.warn(line, format!("{other}: this key is not known and has no effect")),

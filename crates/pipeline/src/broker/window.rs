@@ -23,7 +23,6 @@ pub(crate) struct Window {
     /// The time to the broker and back, if it is far.
     far: Option<Duration>,
     limit_bytes: usize,
-    requests: usize,
     bytes: usize,
 }
 
@@ -35,7 +34,6 @@ impl Window {
             most_bytes,
             far: None,
             limit_bytes: LEAST_BYTES.min(most_bytes),
-            requests: 0,
             bytes: 0,
         }
     }
@@ -50,10 +48,10 @@ impl Window {
         self.far = far;
     }
 
-    /// Whether another request may be sent.
-    pub(crate) fn has_room(&self) -> bool {
-        self.requests < self.near_requests
-            || (self.far.is_some() && self.requests < MOST_REQUESTS && self.bytes < self.limit_bytes)
+    /// Whether another request may be sent beside `requests`.
+    pub(crate) fn has_room(&self, requests: usize) -> bool {
+        requests < self.near_requests
+            || (self.far.is_some() && requests < MOST_REQUESTS && self.bytes < self.limit_bytes)
     }
 
     /// Batches of one partition that may be under way.
@@ -62,15 +60,13 @@ impl Window {
     }
 
     pub(crate) fn sent(&mut self, bytes: usize) {
-        self.requests += 1;
         self.bytes += bytes;
     }
 
     /// A request of `bytes` was answered after `took`.
     pub(crate) fn answered(&mut self, bytes: usize, took: Duration) {
         let was_used = self.bytes + self.bytes / 2 >= self.limit_bytes;
-        self.requests = self.requests.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes);
+        self.lost(bytes);
         let Some(round_trip) = self.far else { return };
         if took <= round_trip * 2 + SLACK {
             if was_used {
@@ -84,7 +80,6 @@ impl Window {
 
     /// A request of `bytes` will not be answered.
     pub(crate) fn lost(&mut self, bytes: usize) {
-        self.requests = self.requests.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
@@ -101,7 +96,10 @@ mod tests {
     }
 
     fn filled(window: &mut Window, bytes: usize) -> usize {
-        let sent = std::iter::repeat_with(|| window.has_room().then(|| window.sent(bytes)));
+        let sent = std::iter::repeat_with(|| {
+            let requests = window.bytes / bytes;
+            window.has_room(requests).then(|| window.sent(bytes))
+        });
         sent.take_while(Option::is_some).count()
     }
 

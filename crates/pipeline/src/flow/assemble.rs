@@ -61,14 +61,14 @@ impl FlowTask {
     /// Takes the next batch of each ready partition, in turn, until the request is full.
     pub(crate) fn assemble(&mut self, key: LaneKey, version: i16, client_id: &str) -> Option<Assembled> {
         // More partitions than fit a request of merged batches need not be looked at.
-        for at in 0..self.request_bytes().div_ceil(merge::MERGED_BYTES) {
+        let most_bytes = self.request_bytes();
+        for at in 0..most_bytes.div_ceil(merge::MERGED_BYTES) {
             let Some(number) = self.lanes.get(&key).and_then(|lane| lane.ready.get(at).copied()) else {
                 break;
             };
             self.merge_waiting(number);
         }
         self.put_live_first(key);
-        let most_bytes = self.request_bytes();
         // Checked as late as can be: right before sending.
         let now = Instant::now();
         let claim = self.ownership.held(now).map(|claim| claim.number);

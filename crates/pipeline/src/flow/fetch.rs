@@ -2,10 +2,9 @@
 //! request is under way, within the budget.
 
 use super::accident::{Accident, Ending};
-use super::ranges;
 use crate::broker::{Link, Outstanding};
 use crate::error::{Side, StopReason};
-use crate::partition::Goal;
+use crate::partition::{Goal, Partition};
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use bytes::Bytes;
@@ -143,10 +142,6 @@ impl FlowTask {
         let Some(partition) = self.partition(number) else { return };
         let wanted = partition.cursor.offset;
         let code = BrokerError(fetched.error_code);
-        let end_offset = match isolation {
-            Isolation::ReadCommitted => fetched.last_stable_offset,
-            Isolation::ReadUncommitted => fetched.high_watermark,
-        };
         match code.class() {
             ErrorClass::None => {}
             ErrorClass::Refresh | ErrorClass::Retry => {
@@ -165,25 +160,15 @@ impl FlowTask {
         if let Some(DivergingEpoch { epoch, end_offset }) = fetched.diverging_epoch {
             return self.accident(number, Accident::Diverged { wanted, epoch, end_offset }, now);
         }
-        partition.source.log_start = fetched.log_start_offset;
-        partition.source.end_offset = Some(end_offset);
-        if partition.goal == Goal::Unknown {
-            partition.goal = Goal::Offset(end_offset);
-        }
+        partition.note_bounds(&fetched, isolation);
         let has_landmark = partition.cursor.landmark.is_some();
         if has_landmark && fetched.records.is_empty() && fetched.high_watermark < partition.cursor.keep_from {
             return self.out_of_range(number); // Shorter than what was copied of it, or its high watermark is behind.
         }
         if !fetched.records.is_empty() {
-            let slice = FetchedSlice {
-                from_offset: partition.cursor.offset.max(partition.cursor.keep_from),
-                records: fetched.records,
-                aborted_transactions: fetched.aborted_transactions,
-            };
-            let (before, bytes) = (wanted.max(slice.from_offset), slice.records.len());
-            let batch_bytes = ranges::first_batch_bytes(&slice.records);
+            let slice = partition.slice_of(fetched);
             self.inspect_slice(number, &slice, now);
-            self.read_in_ranges_if_far(number, before, bytes, batch_bytes);
+            self.read_in_ranges_if_far(number, &slice);
         }
         self.check_goal(number);
         self.realign_if_short(number, now);
@@ -207,5 +192,29 @@ impl FlowTask {
             partition.ending = Some(Ending::Stop(Arc::new(reason)));
         }
         self.end_if_settled(number, now);
+    }
+}
+
+impl Partition {
+    /// Where the source's log begins and ends now.
+    pub(super) fn note_bounds(&mut self, fetched: &FetchedPartition, isolation: Isolation) {
+        let end_offset = match isolation {
+            Isolation::ReadCommitted => fetched.last_stable_offset,
+            Isolation::ReadUncommitted => fetched.high_watermark,
+        };
+        self.source.log_start = fetched.log_start_offset;
+        self.source.end_offset = Some(end_offset);
+        if self.goal == Goal::Unknown {
+            self.goal = Goal::Offset(end_offset);
+        }
+    }
+
+    /// What has come for the place that is read next.
+    pub(super) fn slice_of(&self, fetched: FetchedPartition) -> FetchedSlice {
+        FetchedSlice {
+            from_offset: self.cursor.offset.max(self.cursor.keep_from),
+            records: fetched.records,
+            aborted_transactions: fetched.aborted_transactions,
+        }
     }
 }

@@ -169,12 +169,18 @@ impl Partition {
         Run::of(batches.map(PatchedBatch::parsed).collect::<Option<_>>()?, unpacked_bytes)
     }
 
-    /// They go on as they are: what is wrong with them is for the target to say.
-    fn leave_unmerged(&mut self, count: usize, error: Option<RunError>) {
-        self.unmerged = count;
-        if let Some(error) = error {
-            tracing::debug!(partition = self.partition, count, %error, "batches are not merged");
+    /// The first `count` batches that wait have become one, or go on as they are: what is wrong with them is for the target to say.
+    fn take_merged(&mut self, count: usize, outcome: Result<MergedRun, RunError>, max_batch_bytes: usize) {
+        match outcome {
+            Ok(merged) if merged.payload.len() + HEADER_BYTES <= max_batch_bytes => {
+                return self.replace(count, merged);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(partition = self.partition, count, %error, "batches are not merged");
+            }
         }
+        self.unmerged = count;
     }
 
     /// Puts `merged` in the place of the first `count` batches that wait.
@@ -226,13 +232,7 @@ impl FlowTask {
         }
         let Some(run) = partition.run(count, unpacked_bytes) else { return };
         if codec == 0 {
-            match run.merge(pool) {
-                Ok(merged) if merged.payload.len() + HEADER_BYTES <= max_batch_bytes => {
-                    partition.replace(count, merged);
-                }
-                outcome => partition.leave_unmerged(count, outcome.err()),
-            }
-            return;
+            return partition.take_merged(count, run.merge(pool), max_batch_bytes);
         }
         partition.is_merging = true;
         let (generation, pool) = (partition.generation, pool.clone());
@@ -256,12 +256,7 @@ impl FlowTask {
         }
         let Some(route) = self.routes.topic(partition.topic) else { return };
         partition.is_merging = false;
-        match outcome {
-            Ok(merged) if merged.payload.len() + HEADER_BYTES <= route.target_traits.max_message_bytes => {
-                partition.replace(count, merged);
-            }
-            outcome => partition.leave_unmerged(count, outcome.err()),
-        }
+        partition.take_merged(count, outcome, route.target_traits.max_message_bytes);
         self.make_ready(number);
     }
 }

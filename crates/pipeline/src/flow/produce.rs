@@ -45,7 +45,7 @@ impl FlowTask {
             }
             Link::Opening | Link::Waiting => return false,
         };
-        if lane.ready.is_empty() || !lane.window.has_room() {
+        if lane.ready.is_empty() || !lane.window.has_room(lane.requests.len()) {
             return false;
         }
         if !self.may_send(Instant::now()) {

@@ -8,13 +8,13 @@
 //! partition back into its session, which knows what to make of it.
 
 use super::fetch::FetchedSlice;
-use crate::partition::{Goal, Partition};
+use crate::partition::Partition;
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use std::collections::VecDeque;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ClusterError, Lane, Range};
-use verbatim_wire::fetch::{FetchedPartition, Isolation};
+use verbatim_wire::fetch::FetchedPartition;
 use verbatim_wire::records::BatchHeader;
 
 /// Connections to a broker that ranges are spread over.
@@ -80,19 +80,13 @@ fn offsets_in(bytes: usize, seen: (usize, i64)) -> i64 {
 }
 
 /// The size of the first batch in `records`.
-pub(super) fn first_batch_bytes(records: &[u8]) -> usize {
+fn first_batch_bytes(records: &[u8]) -> usize {
     BatchHeader::parse(records).and_then(|header| header.batch_bytes()).unwrap_or(0)
 }
 
 impl FlowTask {
     /// After an answer of its session: goes over to ranges if that is worth it.
-    pub(crate) fn read_in_ranges_if_far(
-        &mut self,
-        number: u32,
-        before: i64,
-        bytes: usize,
-        batch_bytes: usize,
-    ) {
+    pub(crate) fn read_in_ranges_if_far(&mut self, number: u32, slice: &FetchedSlice) {
         if self.origins.is_some() || self.is_draining {
             return; // Where records came from is learned batch by batch.
         }
@@ -104,7 +98,8 @@ impl FlowTask {
             return;
         }
         let mut ranges = Ranges::default();
-        ranges.see(bytes, partition.cursor.offset - before, batch_bytes);
+        let offsets = partition.cursor.offset - slice.from_offset;
+        ranges.see(slice.records.len(), offsets, first_batch_bytes(&slice.records));
         let (_, offsets) = ranges.size(limit);
         let left = partition.source.end_offset.map_or(0, |end| end - partition.cursor.offset);
         if ranges.seen.1 == 0 || left <= (offsets / REST).max(1) {
@@ -270,21 +265,10 @@ impl FlowTask {
     }
 
     fn take_range(&mut self, number: u32, fetched: FetchedPartition, now: Instant) {
-        let end_offset = match self.config.isolation {
-            Isolation::ReadCommitted => fetched.last_stable_offset,
-            Isolation::ReadUncommitted => fetched.high_watermark,
-        };
+        let isolation = self.config.isolation;
         let Some(partition) = self.partition(number) else { return };
-        partition.source.log_start = fetched.log_start_offset;
-        partition.source.end_offset = Some(end_offset);
-        if partition.goal == Goal::Unknown {
-            partition.goal = Goal::Offset(end_offset);
-        }
-        let slice = FetchedSlice {
-            from_offset: partition.cursor.offset.max(partition.cursor.keep_from),
-            records: fetched.records,
-            aborted_transactions: fetched.aborted_transactions,
-        };
+        partition.note_bounds(&fetched, isolation);
+        let slice = partition.slice_of(fetched);
         self.inspect_slice(number, &slice, now);
         self.check_goal(number);
     }

@@ -122,12 +122,7 @@ impl Driver {
         while early.len() < 4 {
             // What a Fetch answer brings is to stay where it is put.
             let most = if in_flight.oldest_is_small() { EARLY_BYTES } else { 4 - early.len() };
-            let read = reader.read_buf(&mut early.room().limit(most)).await;
-            match read {
-                Ok(0) => return Err(cause_of(io::ErrorKind::UnexpectedEof.into(), in_flight)),
-                Ok(_) => {}
-                Err(error) => return Err(cause_of(error, in_flight)),
-            }
+            read_some(reader, &mut early.room().limit(most), in_flight).await?;
         }
         let prefix = early.take_prefix();
         let size = i32::from_be_bytes(prefix);
@@ -146,14 +141,22 @@ impl Driver {
         early.take_into(&mut buffer.bytes);
         while buffer.bytes.len() < len {
             let missing = len - buffer.bytes.len();
-            let read = reader.read_buf(&mut (&mut buffer.bytes).limit(missing)).await;
-            match read {
-                Ok(0) => return Err(cause_of(io::ErrorKind::UnexpectedEof.into(), in_flight)),
-                Ok(_) => {}
-                Err(error) => return Err(cause_of(error, in_flight)),
-            }
+            read_some(reader, &mut (&mut buffer.bytes).limit(missing), in_flight).await?;
         }
         Ok(buffer.freeze())
+    }
+}
+
+/// Reads what there is, as far as `room` goes.
+async fn read_some(
+    reader: &mut (impl AsyncRead + Unpin),
+    room: &mut impl BufMut,
+    in_flight: &InFlight,
+) -> Result<(), Cause> {
+    match reader.read_buf(room).await {
+        Ok(0) => Err(cause_of(io::ErrorKind::UnexpectedEof.into(), in_flight)),
+        Ok(_) => Ok(()),
+        Err(error) => Err(cause_of(error, in_flight)),
     }
 }
 
