@@ -8,6 +8,8 @@
 
 #[path = "chaos/check.rs"]
 mod check;
+#[path = "chaos/late_markers.rs"]
+mod late_markers;
 #[path = "chaos/truncation.rs"]
 mod truncation;
 
@@ -110,6 +112,8 @@ struct Play {
     is_cut: bool,
     /// Partitions of the source whose log was cut, and to which offset.
     cut: BTreeMap<i32, i64>,
+    /// The target wrote markers late.
+    has_late_markers: bool,
     kills: u64,
     batches: u64,
     /// Producers by their number, per partition: epoch 0, next sequence, whether a transaction is open.
@@ -180,6 +184,7 @@ impl Play {
             is_old,
             is_cut,
             cut: BTreeMap::new(),
+            has_late_markers: false,
             kills,
             batches,
             producers,
@@ -358,6 +363,7 @@ impl Play {
         let api = *self.dice.pick(apis);
         let fault = self.accident(api);
         let times = 1 + self.dice.roll(3) as usize;
+        self.has_late_markers |= late_markers::are_late(api, &fault);
         self.tell(format!("{times} times {fault:?} on {api:?} of cluster {side}"));
         self.clusters()[side].times(api, times, fault);
     }
@@ -462,8 +468,12 @@ impl Play {
                 is_merged: self.config.batching == Batching::Adaptive,
                 map: &map,
             };
-            if partition.stopped.is_some() {
-                copy.assert_right_up_to_the_cut(self.cut[&number], partition.position.source_offset);
+            let position = partition.position.source_offset;
+            if let Some(reason) = &partition.stopped {
+                match self.cut.get(&number) {
+                    Some(cut) => copy.assert_right_up_to_the_cut(*cut, position),
+                    None => copy.assert_right_before(late_markers::seen_at(reason).unwrap()),
+                }
             } else if let Some(gap) = partition.gaps.last() {
                 copy.assert_right_around(gap);
             } else {
@@ -480,7 +490,8 @@ impl Play {
             loop {
                 let status = self.instances[0].flow.status().await.unwrap();
                 for (name, reason) in status.stopped() {
-                    let is_right = self.cut.contains_key(&name.partition) && truncation::is_seen(reason);
+                    let is_right = self.cut.contains_key(&name.partition) && truncation::is_seen(reason)
+                        || self.has_late_markers && late_markers::seen_at(reason).is_some();
                     assert!(is_right, "{name} stopped: {reason}");
                 }
                 let found = status.partitions.iter().find(|found| found.name.partition == partition).unwrap();

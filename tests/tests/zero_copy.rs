@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use verbatim_pipeline::{Cluster, ClusterConfig, Flow, FlowHandle};
@@ -100,7 +101,10 @@ async fn clusters(batches: usize, records: usize) -> TestResult<(TestCluster, Te
         cluster.create_topic("orders", 2, &[]).map_err(|code| format!("{code:?}"))?;
     }
     let value = vec![7; 65_536 / records];
-    let batch = batch((0..records).map(|n| (format!("{n}"), value.clone()))).build();
+    // Of today: old records go one batch at a time.
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let records = (0..records).map(|n| (format!("{n}"), value.clone()));
+    let batch = batch(records).timestamp_ms(i64::try_from(now_ms)?).build();
     for n in 0..batches {
         source.append("orders", i32::try_from(n % 2)?, &batch).map_err(|code| format!("{code:?}"))?;
     }
@@ -173,7 +177,9 @@ fn a_record_costs_no_allocation_and_a_batch_hardly_any() -> TestResult {
     );
     // Timing decides how many requests the batches travel in, so the counts vary a little.
     assert!(many_records < few_records + 1000, "128 times the records: {few_records} became {many_records}");
-    let per_batch = many_batches.saturating_sub(few_records) / 2000;
-    assert!(per_batch <= 10, "{per_batch} allocations per batch");
+    // Two lanes, two partitions: every batch travels in a Produce request of its own, which is the worst case.
+    let more = many_batches.saturating_sub(few_records);
+    println!("allocations per batch: {}", more as f64 / 2000.0);
+    assert!(more <= 2 * 2000, "{more} allocations for 2000 batches");
     Ok(())
 }

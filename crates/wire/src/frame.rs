@@ -5,6 +5,7 @@
 //! ever copied into it.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
 use std::io::IoSlice;
 
 /// Bytes in front of every request: size, API key, API version, correlation id.
@@ -14,21 +15,33 @@ const PREFIX_BYTES: usize = 12;
 #[derive(Debug)]
 pub struct Frame {
     head: BytesMut,
-    payloads: Vec<(usize, Bytes)>,
+    /// Requests of few payloads need no memory of their own for their list.
+    payloads: SmallVec<[(usize, Bytes); 4]>,
     payload_bytes: usize,
 }
 
 impl Frame {
     /// Starts a request: the header of version 1, or 2 where the API's version is `flexible` (KIP-482).
     pub(crate) fn request(api_key: i16, api_version: i16, client_id: &str, flexible: bool) -> Self {
-        let mut head = BytesMut::with_capacity(256);
+        Self::request_of(api_key, api_version, client_id, flexible, 256)
+    }
+
+    /// A request whose own fields take some `body_bytes`.
+    pub(crate) fn request_of(
+        api_key: i16,
+        api_version: i16,
+        client_id: &str,
+        flexible: bool,
+        body_bytes: usize,
+    ) -> Self {
+        let mut head = BytesMut::with_capacity(PREFIX_BYTES + client_id.len() + 4 + body_bytes);
         head.put_i32(0);
         head.put_i16(api_key);
         head.put_i16(api_version);
         head.put_i32(0);
         crate::primitives::put_string(&mut head, false, client_id);
         crate::primitives::put_no_tags(&mut head, flexible);
-        Self { head, payloads: Vec::new(), payload_bytes: 0 }
+        Self { head, payloads: SmallVec::new(), payload_bytes: 0 }
     }
 
     /// Where the request's own fields are written.
@@ -40,10 +53,6 @@ impl Frame {
     pub(crate) fn chain(&mut self, payload: Bytes) {
         self.payload_bytes += payload.len();
         self.payloads.push((self.head.len(), payload));
-    }
-
-    pub(crate) fn reserve_payloads(&mut self, payloads: usize) {
-        self.payloads.reserve(payloads);
     }
 
     /// Bytes on the wire, size field included.

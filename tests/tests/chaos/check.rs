@@ -35,6 +35,13 @@ impl Copy<'_> {
         self.assert_mapped();
     }
 
+    /// The copy stopped at `offset`, with offsets preserved: what is before is there.
+    pub(crate) fn assert_right_before(&self, offset: i64) {
+        let (mut source, mut target) = self.records();
+        let _ = (source.split_off(&offset), target.split_off(&offset));
+        assert_eq!(source, target, "partition {} stopped at {offset}", self.partition);
+    }
+
     /// The source's log was cut to offset `cut`, and the copy stopped at offset `position`, which it was not to do for nothing. Nothing was
     /// copied but what the source still has and what it has lost, in this order.
     pub(crate) fn assert_right_up_to_the_cut(&self, cut: i64, position: i64) {

@@ -196,7 +196,7 @@ impl Partition {
 }
 
 /// First offset of a log and the one after its last.
-async fn bounds(
+pub(crate) async fn bounds(
     source: &Cluster,
     leader: i32,
     partition: &(Arc<str>, i32),

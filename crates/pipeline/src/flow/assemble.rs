@@ -74,7 +74,7 @@ impl FlowTask {
         let claim = self.ownership.held(now).map(|claim| claim.number);
         let lane = self.lanes.get_mut(&key)?;
         let most = lane.window.batches_per_partition();
-        let mut numbers = std::mem::take(&mut self.spare_numbers);
+        let mut numbers = self.spare_numbers.pop().unwrap_or_default();
         let (mut unready, mut held) = (Vec::new(), Vec::new());
         let mut request_bytes = 0;
         for _ in 0..lane.ready.len() {
@@ -124,7 +124,7 @@ impl FlowTask {
         }
         self.hold(held);
         if numbers.is_empty() {
-            self.spare_numbers = numbers;
+            self.spare_numbers.push(numbers);
             return None;
         }
         self.count_for_flow(request_bytes);

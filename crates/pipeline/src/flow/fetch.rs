@@ -5,14 +5,13 @@ use super::accident::{Accident, Ending};
 use crate::broker::{Link, Outstanding};
 use crate::error::{Side, StopReason};
 use crate::partition::{Goal, Partition};
-use crate::task::FlowTask;
-use crate::task::events::Event;
+use crate::task::{FlowTask, room};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use verbatim_wire::cluster::{BrokerError, ErrorClass};
-use verbatim_wire::connection::Answer;
+use verbatim_wire::cluster::{BrokerError, ErrorClass, Lane};
+use verbatim_wire::connection::{Answer, Asked};
 use verbatim_wire::fetch::{
     AbortedTransaction, DivergingEpoch, FetchAnswer, FetchLimits, FetchedPartition, Isolation,
 };
@@ -54,7 +53,6 @@ impl FlowTask {
     }
 
     fn fetch_from(&mut self, node: i32, share: usize) {
-        let permit = self.reserve();
         let Some(broker) = self.sources.get_mut(&node) else { return };
         if broker.outstanding.is_some() {
             return;
@@ -73,7 +71,7 @@ impl FlowTask {
             Link::Closed => return self.open_source(node),
             Link::Opening | Link::Waiting => return,
         };
-        let Some(permit) = permit else { return };
+        let Some(room) = room(&self.asked) else { return };
         if !self.budget.reserve(share) {
             return;
         }
@@ -96,8 +94,7 @@ impl FlowTask {
         self.last_fetched = node;
         let frame = broker.session.next_request(version, connection.client_id(), &limits);
         let wait = Duration::from_millis(u64::from(max_wait.unsigned_abs()));
-        connection
-            .submit(frame, wait, move |answer| drop(permit.send(Event::Fetched { node, request, answer })));
+        connection.submit_to(frame, wait, Asked { node, lane: Lane::Fetch(0), request }, room);
     }
 
     /// An answer: its batches go through the stages at once, the broker gets its next request after.

@@ -3,10 +3,11 @@
 
 use super::assemble::Assembled;
 use crate::broker::{LaneKey, Link, ProduceInFlight};
-use crate::task::FlowTask;
-use crate::task::events::Event;
+use crate::task::{FlowTask, room};
 use std::ops::Bound;
 use tokio::time::Instant;
+use verbatim_wire::cluster::Lane;
+use verbatim_wire::connection::Asked;
 
 impl FlowTask {
     /// Sends on every lane that has something to send and room for it.
@@ -51,7 +52,7 @@ impl FlowTask {
         if !self.may_send(Instant::now()) {
             return false;
         }
-        let Some(permit) = self.reserve() else { return false };
+        let Some(room) = room(&self.asked) else { return false };
         let Some(Assembled { frame, numbers, bytes }) = self.assemble(key, version, connection.client_id())
         else {
             return false;
@@ -62,9 +63,8 @@ impl FlowTask {
         lane.window.sent(bytes);
         lane.requests.push_back(ProduceInFlight { request, numbers, bytes, sent_at: Instant::now() });
         let wait = self.config.produce_timeout;
-        connection.submit(frame, wait, move |answer| {
-            drop(permit.send(Event::Produced { lane: key, request, answer }));
-        });
+        let asked = Asked { node: key.node, lane: Lane::Produce(key.index), request };
+        connection.submit_to(frame, wait, asked, room);
         true
     }
 }

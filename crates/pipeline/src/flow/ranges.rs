@@ -32,7 +32,6 @@ const REST: i64 = 8;
 pub(crate) struct Ranges {
     /// In the order of their offsets.
     open: VecDeque<OpenRange>,
-    next_number: u64,
     /// Records' bytes and the offsets they took, of the last answers.
     seen: (usize, i64),
     /// The largest batch seen at the start of an answer.
@@ -41,6 +40,7 @@ pub(crate) struct Ranges {
 
 #[derive(Debug)]
 struct OpenRange {
+    /// No other range of the flow has it: an answer that comes late is not taken for another's.
     number: u64,
     from: i64,
     /// Where the next one begins.
@@ -170,8 +170,8 @@ impl FlowTask {
             return self.budget.release(bytes);
         };
         let Some(ranges) = &mut partition.source.ranges else { return self.budget.release(bytes) };
-        let range_number = ranges.next_number;
-        ranges.next_number += 1;
+        let range_number = self.next_range;
+        self.next_range += 1;
         let open = OpenRange { number: range_number, from, to, answer: None };
         if is_first {
             ranges.open.push_front(open);

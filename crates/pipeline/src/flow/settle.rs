@@ -21,7 +21,8 @@ impl FlowTask {
         let Some(in_flight) = lane.requests.remove(at) else { return };
         let decoded = match (&lane.link, answer) {
             (Link::Open { version, .. }, Ok(frame)) => {
-                ProduceAnswer::decode(*version, &frame).map_err(|error| error.to_string())
+                let memory = std::mem::take(&mut self.spare_produced);
+                ProduceAnswer::decode_into(memory, *version, &frame).map_err(|error| error.to_string())
             }
             (_, Ok(_)) => Err("an answer of an earlier connection".to_owned()),
             (_, Err(error)) => Err(error.to_string()),
@@ -41,6 +42,7 @@ impl FlowTask {
                         self.settle(number, partition, now);
                     }
                 }
+                self.spare_produced = answer.partitions;
             }
             Err(error) => self.lane_failed(key, &error, now),
         }
@@ -52,7 +54,7 @@ impl FlowTask {
             }
             self.fail(number, Failure::Passing, now);
         }
-        self.spare_numbers = unanswered;
+        self.spare_numbers.push(unanswered);
     }
 
     fn settle(&mut self, number: u32, answer: &ProducedPartition, now: Instant) {

@@ -10,6 +10,7 @@
 //! How many records were copied beyond the position is known from the target's offsets, so no more of the source is read.
 
 use super::shared::distance as records_between;
+use crate::flow::accident::bounds;
 use crate::flow::fetch::FetchedSlice;
 use crate::flow::inspect::{InspectedBatch, Verdict, inspect};
 use crate::flow::repack::{Kept, RepackError, RepackLimits, kept, kept_of};
@@ -118,14 +119,30 @@ pub(crate) async fn align(source: &Cluster, target: &Cluster, what: &Align) -> R
     let limits =
         RepackLimits { unpacked_bytes: what.unpacked_bytes, batch_bytes: usize::MAX, splits_at_holes: false };
     let copies = copies(target, what, &contents, limits).await?;
-    let originals = originals(source, what, &contents, limits).await?;
-    pair(&originals, &copies, what)
+    let read = async |from| originals(source, what, from, &contents, limits).await;
+    let position = what.settled.source_offset;
+    match read(position).await {
+        Ok(originals) => pair(&originals, &copies, what, what.is_source_compacted),
+        // What the source does not reach back to, or has lost from there on, is not asked to be in it.
+        Err(error) if error.is_out_of_range() => {
+            let ((topic, leader), partition) = (&what.source, what.partition);
+            let (log_start, log_end) = bounds(source, *leader, &(topic.name.clone(), partition)).await?;
+            let originals = match position {
+                gone if gone < log_start => read(log_start).await?,
+                lost if lost > log_end => Vec::new(),
+                _ => return Err(error), // It is there again, or was all the time: to be asked anew.
+            };
+            pair(&originals, &copies, what, true)
+        }
+        Err(error) => Err(error),
+    }
 }
 
-/// What is left of the source's records that may have been copied.
+/// What is left of the source's records that may have been copied, from offset `from` on.
 async fn originals(
     source: &Cluster,
     what: &Align,
+    from: i64,
     contents: &Contents,
     limits: RepackLimits,
 ) -> Result<Vec<Original>, Misaligned> {
@@ -133,7 +150,7 @@ async fn originals(
     let most = if what.only_by.is_some() { what.held } else { what.end - what.settled.target_offset };
     let most = usize::try_from(most).unwrap_or(0);
     let mut originals: Vec<Original> = Vec::new();
-    let mut offset = what.settled.source_offset;
+    let mut offset = from;
     while originals.len() < most {
         let fetched = source.fetch_once(*leader, topic, what.partition, offset, what.isolation).await?;
         let slice = FetchedSlice {
@@ -176,8 +193,13 @@ async fn originals(
     Ok(originals)
 }
 
-/// Pairs both sides, from the end.
-fn pair(originals: &[Original], copies: &[Copied], what: &Align) -> Result<Aligned, Misaligned> {
+/// Pairs both sides, from the end. `may_lack_first`: the source need not have the first of them any more.
+fn pair(
+    originals: &[Original],
+    copies: &[Copied],
+    what: &Align,
+    may_lack_first: bool,
+) -> Result<Aligned, Misaligned> {
     let mut places: HashMap<Content, Vec<usize>> = HashMap::new();
     for (at, copy) in copies.iter().enumerate() {
         places.entry(copy.content).or_default().push(at);
@@ -211,7 +233,7 @@ fn pair(originals: &[Original], copies: &[Copied], what: &Align) -> Result<Align
     }
     // Compaction may have taken all of them. That the topic is the same one, its id says; that its log was not cut, the
     // leader epochs.
-    if unpaired > 0 && !what.is_source_compacted {
+    if unpaired > 0 && !may_lack_first {
         return Err(not_in_source(copies.first()));
     }
     aligned.runs.reverse();
@@ -280,6 +302,10 @@ fn records_of(inspected: &InspectedBatch, limits: RepackLimits) -> Result<Vec<Ke
 }
 
 impl Misaligned {
+    fn is_out_of_range(&self) -> bool {
+        matches!(self, Self::Cluster(error) if error.broker_error().map(BrokerError::class) == Some(ErrorClass::OutOfRange))
+    }
+
     /// Whether trying again may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
@@ -287,7 +313,8 @@ impl Misaligned {
             Self::Origins(_) => true,
             Self::Cluster(error) => {
                 let class = error.broker_error().map(BrokerError::class);
-                matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh))
+                // What is out of range has been seen to: the log's bounds have moved again.
+                matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh | ErrorClass::OutOfRange))
             }
         }
     }

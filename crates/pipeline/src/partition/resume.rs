@@ -241,12 +241,13 @@ impl Look<'_> {
             if header.producer_id == records && is_next {
                 ground.held = header.next_offset() - settled_end;
                 ground.sequence = sequence_after(header.base_sequence, header.last_offset_delta + 1);
+                ground.landmark = Some(Landmark(header));
             } else if !is_filling {
                 foreign = Some(header.base_offset);
                 return false;
             }
+            // Fillers say little: what stands before them is to be compared.
             ground.end = header.next_offset();
-            ground.landmark = Some(Landmark(header));
             true
         });
         match read.await {

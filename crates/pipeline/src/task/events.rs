@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use verbatim_wire::cluster::{BrokerError, ClusterError, Metadata};
-use verbatim_wire::connection::{Answer, Connection};
+use verbatim_wire::connection::Connection;
 use verbatim_wire::fetch::FetchedPartition;
 
 /// From the network, and from work done beside the task.
@@ -29,11 +29,6 @@ pub(crate) enum Event {
         lane: LaneKey,
         outcome: Result<Connection, ClusterError>,
     },
-    Fetched {
-        node: i32,
-        request: u64,
-        answer: Answer,
-    },
     /// How far a broker is, if it said.
     Measured {
         side: Side,
@@ -46,11 +41,6 @@ pub(crate) enum Event {
         range: u64,
         reserved_bytes: usize,
         outcome: Result<FetchedPartition, ClusterError>,
-    },
-    Produced {
-        lane: LaneKey,
-        request: u64,
-        answer: Answer,
     },
     Leaders {
         side: Side,

@@ -37,10 +37,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use timers::{Timer, Timers};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use verbatim_wire::cluster::Cluster;
+use verbatim_wire::cluster::{Cluster, Lane};
+use verbatim_wire::connection::{Answered, Asked};
+use verbatim_wire::produce::ProducedPartition;
 
-/// Events that may wait for the task: answers under way have their place reserved before the request goes out.
+/// Events that may wait for the task.
 const EVENT_QUEUE: usize = 4096;
+/// Answers that may be under way or wait for the task: each has its place kept before the request goes out.
+const ANSWER_QUEUE: usize = 4096;
 
 /// A flow at work.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ pub(crate) struct FlowTask {
     pub(crate) to_learn: HashSet<i64>,
     pub(crate) is_learning: bool,
     pub(crate) events: mpsc::Sender<Event>,
+    /// Where answers come in.
+    pub(crate) asked: mpsc::Sender<Answered>,
     pub(crate) routes: Routes,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) sources: BTreeMap<i32, SourceBroker>,
@@ -65,6 +71,8 @@ pub(crate) struct FlowTask {
     /// Partitions that are read in ranges, and whose turn it was last.
     pub(crate) in_ranges: BTreeSet<u32>,
     pub(crate) last_ranged: usize,
+    /// Number of the next range.
+    pub(crate) next_range: u64,
     pub(crate) lanes: BTreeMap<LaneKey, TargetLane>,
     /// The lane that sent last.
     pub(crate) last_lane: Option<LaneKey>,
@@ -83,10 +91,23 @@ pub(crate) struct FlowTask {
     pub(crate) timers: Timers,
     /// Kept for its memory.
     pub(crate) scratch: Vec<InspectedBatch>,
-    pub(crate) spare_numbers: Vec<u32>,
+    /// As many as there are requests under way at most.
+    pub(crate) spare_numbers: Vec<Vec<u32>>,
+    pub(crate) spare_produced: Vec<ProducedPartition>,
     pub(crate) first_settled: Option<Instant>,
     waiting_for_goal: Vec<oneshot::Sender<Result<(), FlowError>>>,
     pub(crate) is_draining: bool,
+}
+
+/// What a task listens to.
+struct Inbox {
+    events: mpsc::Receiver<Event>,
+    answers: mpsc::Receiver<Answered>,
+}
+
+/// A place for an answer; without one the request must wait.
+pub(crate) fn room(asked: &mpsc::Sender<Answered>) -> Option<mpsc::OwnedPermit<Answered>> {
+    asked.clone().try_reserve_owned().ok()
 }
 
 /// What a task is made of.
@@ -103,6 +124,7 @@ impl FlowTask {
     pub(crate) fn spawn(parts: Parts) -> mpsc::Sender<Command> {
         let Parts { config, source, target, store, producers } = parts;
         let (events, inbox) = mpsc::channel(EVENT_QUEUE);
+        let (asked, answers) = mpsc::channel(ANSWER_QUEUE);
         let (commander, commands) = mpsc::channel(16);
         let budget = Budget::new(config.budget_bytes, source.pool().clone());
         let origins = || Arc::new(Origins::new(source.clone(), config.origin.clone()));
@@ -119,12 +141,14 @@ impl FlowTask {
             store,
             producers,
             events,
+            asked,
             routes: Routes::default(),
             partitions: Vec::new(),
             sources: BTreeMap::new(),
             last_fetched: -1,
             in_ranges: BTreeSet::new(),
             last_ranged: 0,
+            next_range: 0,
             lanes: BTreeMap::new(),
             last_lane: None,
             to_resume: BTreeMap::new(),
@@ -138,15 +162,16 @@ impl FlowTask {
             timers: Timers::default(),
             scratch: Vec::new(),
             spare_numbers: Vec::new(),
+            spare_produced: Vec::new(),
             first_settled: None,
             waiting_for_goal: Vec::new(),
             is_draining: false,
         };
-        tokio::spawn(task.run(inbox, commands));
+        tokio::spawn(task.run(Inbox { events: inbox, answers }, commands));
         commander
     }
 
-    async fn run(mut self, mut inbox: mpsc::Receiver<Event>, mut commands: mpsc::Receiver<Command>) {
+    async fn run(mut self, mut inbox: Inbox, mut commands: mpsc::Receiver<Command>) {
         self.timers.set(Instant::now() + self.config.position_interval, Timer::Checkpoint);
         let shutdown = loop {
             let due = self.timers.next();
@@ -157,11 +182,15 @@ impl FlowTask {
                     Some(command) => self.obey(command, Instant::now()),
                     None => break None,
                 },
-                Some(event) = inbox.recv() => self.hear(event, Instant::now()),
+                Some(answered) = inbox.answers.recv() => self.answered(answered, Instant::now()),
+                Some(event) = inbox.events.recv() => self.hear(event, Instant::now()),
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
             // Whatever else has come in meanwhile is heard before acting on it.
-            while let Ok(event) = inbox.try_recv() {
+            while let Ok(answered) = inbox.answers.try_recv() {
+                self.answered(answered, Instant::now());
+            }
+            while let Ok(event) = inbox.events.try_recv() {
                 self.hear(event, Instant::now());
             }
             self.advance(Instant::now());
@@ -184,16 +213,24 @@ impl FlowTask {
         self.tell_waiting();
     }
 
+    /// An answer of a broker: the two kinds of request that records travel with.
+    fn answered(&mut self, answered: Answered, now: Instant) {
+        let Answered { to: Asked { node, lane, request }, answer } = answered;
+        match lane {
+            Lane::Produce(index) => self.produced(LaneKey { node, index }, request, answer, now),
+            Lane::Fetch(_) => self.fetched(node, request, answer, now),
+            Lane::Control => {}
+        }
+    }
+
     fn hear(&mut self, event: Event, now: Instant) {
         match event {
             Event::SourceOpened { node, outcome } => self.source_opened(node, outcome, now),
             Event::TargetOpened { lane, outcome } => self.lane_opened(lane, outcome, now),
-            Event::Fetched { node, request, answer } => self.fetched(node, request, answer, now),
             Event::Measured { side, node, round_trip } => self.measured(side, node, round_trip),
             Event::RangeFetched { number, generation, range, reserved_bytes, outcome } => {
                 self.range_fetched(number, generation, range, reserved_bytes, outcome, now);
             }
-            Event::Produced { lane, request, answer } => self.produced(lane, request, answer, now),
             Event::Leaders { side, outcome } => self.leaders_heard(side, outcome, now),
             Event::Resumed(answers) => self.resumed(answers, now),
             Event::Repacked { number, generation, batches, failure } => {
@@ -218,13 +255,22 @@ impl FlowTask {
     }
 
     /// Lets what is under way be answered, sends nothing more, saves the positions.
-    async fn drain(&mut self, inbox: &mut mpsc::Receiver<Event>) -> Result<FinalPositions, FlowError> {
+    async fn drain(&mut self, inbox: &mut Inbox) -> Result<FinalPositions, FlowError> {
         self.is_draining = true;
         let deadline = Instant::now() + self.config.produce_timeout;
         while self.lanes.values().any(TargetLane::is_busy) || self.partitions.iter().any(|p| p.is_filling) {
-            let Ok(Some(event)) = tokio::time::timeout_at(deadline, inbox.recv()).await else { break };
-            if matches!(event, Event::Produced { .. } | Event::Filled(..)) {
-                self.hear(event, Instant::now());
+            tokio::select! {
+                Some(answered) = inbox.answers.recv() => {
+                    if matches!(answered.to.lane, Lane::Produce(_)) {
+                        self.answered(answered, Instant::now());
+                    }
+                }
+                Some(event) = inbox.events.recv() => {
+                    if matches!(event, Event::Filled(..)) {
+                        self.hear(event, Instant::now());
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => break,
             }
         }
         let numbers = (0u32..).take(self.partitions.len());
@@ -329,11 +375,6 @@ impl FlowTask {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let oldest = now.saturating_sub(self.config.old_record_age);
         i64::try_from(oldest.as_millis()).unwrap_or(0)
-    }
-
-    /// Reserves a place for an answer; without one the request must wait.
-    pub(crate) fn reserve(&self) -> Option<mpsc::OwnedPermit<Event>> {
-        self.events.clone().try_reserve_owned().ok()
     }
 
     /// Runs `work` beside the task; its result comes back as an event.

@@ -1,11 +1,13 @@
 //! The task of a connection: writes requests in order, reads answers in order, watches the oldest deadline.
 
-use super::Answer;
 use super::buffers::BufferPool;
 use super::error::{Cause, ConnectionError};
+use super::reply::Reply;
+use crate::fetch;
 use crate::frame::Frame;
 use crate::transport::Stream;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::ApiKey;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -14,9 +16,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-
-/// Called once with the answer.
-pub(super) type Reply = Box<dyn FnOnce(Answer) + Send>;
 
 /// A request to write.
 pub(super) struct Outgoing {
@@ -43,9 +42,9 @@ impl InFlight {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the next answer will be small, as far as its kind says.
-    fn oldest_is_small(&self) -> bool {
-        self.lock().front().is_some_and(|oldest| oldest.api_key != crate::fetch::API_KEY)
+    /// What is asked for with the oldest.
+    fn oldest(&self) -> Option<i16> {
+        self.lock().front().map(|oldest| oldest.api_key)
     }
 }
 
@@ -55,6 +54,10 @@ const DEADLINE_CHECK: Duration = Duration::from_secs(1);
 
 /// Read at once where answers are small.
 const EARLY_BYTES: usize = 4 << 10;
+/// Room for many of them, taken at once.
+const EARLY_ROOM_BYTES: usize = 32 << 10;
+/// With less room left than this, more is taken.
+const LEAST_ROOM_BYTES: usize = 1 << 10;
 
 pub(super) struct Driver {
     pub(super) address: Arc<str>,
@@ -83,10 +86,10 @@ impl Driver {
         queued.close();
         let waiting: Vec<Waiting> = in_flight.lock().drain(..).collect();
         for waiting in waiting {
-            (waiting.reply)(Err(error.clone()));
+            waiting.reply.give(Err(error.clone()));
         }
         while let Some(outgoing) = queued.recv().await {
-            (outgoing.reply)(Err(error.clone()));
+            outgoing.reply.give(Err(error.clone()));
         }
     }
 
@@ -101,7 +104,12 @@ impl Driver {
             let received = answer.get_i32();
             let waiting = in_flight.lock().pop_front();
             match waiting {
-                Some(waiting) if waiting.correlation_id == received => (waiting.reply)(Ok(answer)),
+                Some(waiting) if waiting.correlation_id == received => {
+                    // The first request of all says nothing of those to come.
+                    early.is_usual |=
+                        ![fetch::API_KEY, ApiKey::ApiVersions as i16].contains(&waiting.api_key);
+                    waiting.reply.give(Ok(answer));
+                }
                 Some(waiting) => {
                     let expected = Some(waiting.correlation_id);
                     in_flight.lock().push_front(waiting);
@@ -121,7 +129,8 @@ impl Driver {
     ) -> Result<Bytes, Cause> {
         while early.len() < 4 {
             // What a Fetch answer brings is to stay where it is put.
-            let most = if in_flight.oldest_is_small() { EARLY_BYTES } else { 4 - early.len() };
+            let is_small = in_flight.oldest().map_or(early.is_usual, |api_key| api_key != fetch::API_KEY);
+            let most = if is_small { EARLY_BYTES } else { 4 - early.len() };
             read_some(reader, &mut early.room().limit(most), in_flight).await?;
         }
         let prefix = early.take_prefix();
@@ -162,32 +171,38 @@ async fn read_some(
 
 /// Bytes read before it was known what they belong to: small answers come whole with one read.
 #[derive(Default)]
-struct Early(BytesMut);
+struct Early {
+    bytes: BytesMut,
+    /// Answers have been small: what comes next is while nothing is under way yet.
+    is_usual: bool,
+}
 
 impl Early {
     fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     fn room(&mut self) -> &mut BytesMut {
-        self.0.reserve(EARLY_BYTES);
-        &mut self.0
+        if self.bytes.capacity() - self.bytes.len() < LEAST_ROOM_BYTES {
+            self.bytes.reserve(EARLY_ROOM_BYTES);
+        }
+        &mut self.bytes
     }
 
     /// The length in front of an answer, of which at least that is there.
     fn take_prefix(&mut self) -> [u8; 4] {
-        self.0.get_u32().to_be_bytes()
+        self.bytes.get_u32().to_be_bytes()
     }
 
     /// An answer that is there as a whole.
     fn take(&mut self, len: usize) -> Bytes {
-        self.0.split_to(len).freeze()
+        self.bytes.split_to(len).freeze()
     }
 
     /// Moves what is there of an answer to where it is collected.
     fn take_into(&mut self, answer: &mut Vec<u8>) {
-        answer.extend_from_slice(&self.0);
-        self.0.clear();
+        answer.extend_from_slice(&self.bytes);
+        self.bytes.clear();
     }
 }
 

@@ -9,10 +9,12 @@ mod buffers;
 mod driver;
 mod error;
 mod handshake;
+mod reply;
 
 pub use buffers::BufferPool;
 pub use error::{Cause, ConnectionError};
 pub use handshake::ApiVersionRanges;
+pub use reply::{Answered, Asked};
 
 use crate::frame::Frame;
 use crate::messages;
@@ -20,6 +22,7 @@ use crate::transport::Connector;
 use bytes::Bytes;
 use driver::Outgoing;
 use kafka_protocol::protocol::Request;
+use reply::Reply;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -115,13 +118,21 @@ impl Connection {
     ///
     /// The answer may take `wait`, what the request asks the broker to wait, plus the request timeout.
     pub fn submit(&self, frame: Frame, wait: Duration, reply: impl FnOnce(Answer) + Send + 'static) {
-        let outgoing =
-            Outgoing { frame, timeout: wait + self.config.request_timeout, reply: Box::new(reply) };
+        self.enqueue(frame, wait, Reply::Call(Box::new(reply)));
+    }
+
+    /// As [`Connection::submit`]; the answer goes to the queue that `room` is in, without a call.
+    pub fn submit_to(&self, frame: Frame, wait: Duration, asked: Asked, room: mpsc::OwnedPermit<Answered>) {
+        self.enqueue(frame, wait, Reply::Queue(asked, room));
+    }
+
+    fn enqueue(&self, frame: Frame, wait: Duration, reply: Reply) {
+        let outgoing = Outgoing { frame, timeout: wait + self.config.request_timeout, reply };
         match self.queue.try_send(outgoing) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Closed(outgoing)) => (outgoing.reply)(Err(self.failure())),
+            Err(mpsc::error::TrySendError::Closed(outgoing)) => outgoing.reply.give(Err(self.failure())),
             Err(mpsc::error::TrySendError::Full(outgoing)) => {
-                (outgoing.reply)(Err(self.error(Cause::QueueFull)));
+                outgoing.reply.give(Err(self.error(Cause::QueueFull)));
             }
         }
     }
@@ -133,7 +144,7 @@ impl Connection {
     pub async fn exchange(&self, frame: Frame, wait: Duration) -> Answer {
         let (sender, answer) = oneshot::channel();
         let timeout = wait + self.config.request_timeout;
-        let reply = Box::new(move |answer| drop(sender.send(answer)));
+        let reply = Reply::Call(Box::new(move |answer| drop(sender.send(answer))));
         if self.queue.send(Outgoing { frame, timeout, reply }).await.is_err() {
             return Err(self.failure());
         }

@@ -117,15 +117,14 @@ impl FetchSession {
 
     /// The next request of the session.
     pub fn next_request(&mut self, version: i16, client_id: &str, limits: &FetchLimits) -> Frame {
-        let changed = std::mem::take(&mut self.changed);
-        for number in &changed {
+        for number in &self.changed {
             if let Some(wanted) = self.wanted.get_mut(number) {
                 wanted.is_changed = false;
                 wanted.was_sent = true;
             }
         }
         let mut added: BTreeMap<&TopicIdentity, Vec<PartitionFields>> = BTreeMap::new();
-        let named: Vec<&Wanted> = changed.iter().filter_map(|number| self.wanted.get(number)).collect();
+        let named: Vec<&Wanted> = self.changed.iter().filter_map(|number| self.wanted.get(number)).collect();
         // Partitions of one topic mostly come together: its name is looked for once.
         for of_topic in named.chunk_by(|a, b| a.topic == b.topic) {
             let Some(first) = of_topic.first() else { continue };
@@ -144,6 +143,7 @@ impl FetchSession {
         let session = SessionFields { id: self.id, epoch: self.epoch };
         let (added, gone): (Vec<_>, Vec<_>) = (added.into_iter().collect(), forgotten.into_iter().collect());
         let frame = encode(version, client_id, &session, limits, &added, &gone);
+        self.changed.clear();
         self.forgotten.clear();
         frame
     }

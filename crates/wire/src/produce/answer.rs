@@ -47,10 +47,22 @@ impl ProduceAnswer {
     /// # Errors
     /// When the frame is not such an answer; the error says where.
     pub fn decode(version: i16, frame: &Bytes) -> Result<Self, Malformed> {
+        Self::decode_into(Vec::new(), version, frame)
+    }
+
+    /// As [`ProduceAnswer::decode`], into the memory of `partitions`, which is emptied first.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn decode_into(
+        mut partitions: Vec<ProducedPartition>,
+        version: i16,
+        frame: &Bytes,
+    ) -> Result<Self, Malformed> {
+        partitions.clear();
         let flexible = is_flexible(version);
         let mut reader = Reader::new(frame);
         reader.skip_tags(flexible)?; // response header version 1
-        let mut partitions = Vec::new();
         for _ in 0..reader.count(flexible, TOPIC_MIN_BYTES)?.unwrap_or(0) {
             let (topic_name, topic_id) = if uses_topic_ids(version) {
                 (Bytes::new(), reader.uuid()?)

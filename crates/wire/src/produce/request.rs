@@ -23,6 +23,23 @@ pub struct ProduceBatch<'a> {
 /// Payloads below this are copied into the head: a vectored write's entry costs more than the copy.
 const CHAIN_BYTES: usize = 1024;
 
+/// More than what a request takes besides its topics and partitions.
+const FIXED_BYTES: usize = 64;
+/// More than what a partition takes besides its batch, and its topic besides its name.
+const PARTITION_BYTES: usize = 48;
+
+impl ProduceBatch<'_> {
+    /// Bytes of it that are written into the head, or a few more.
+    fn copied_bytes(&self) -> usize {
+        let payload = if self.is_chained() { 0 } else { self.payload.len() };
+        PARTITION_BYTES + self.topic.name.len() + HEADER_BYTES + payload
+    }
+
+    fn is_chained(&self) -> bool {
+        self.payload.len() >= CHAIN_BYTES
+    }
+}
+
 /// A request with acks = all for `batches`, which are grouped by topic and name each partition once
 /// (a broker keeps only the last of two entries for a partition, without an error).
 pub fn encode<'a>(
@@ -31,12 +48,10 @@ pub fn encode<'a>(
     timeout_ms: i32,
     batches: impl Iterator<Item = ProduceBatch<'a>> + Clone,
 ) -> Frame {
-    let count = batches.clone().count();
     let flexible = is_flexible(version);
-    let mut frame = Frame::request(API_KEY, version, client_id, flexible);
-    frame.reserve_payloads(count);
+    let bytes = batches.clone().map(|batch| batch.copied_bytes()).sum::<usize>();
+    let mut frame = Frame::request_of(API_KEY, version, client_id, flexible, FIXED_BYTES + bytes);
     let out = frame.body();
-    out.reserve(count * (HEADER_BYTES + 16) + 64);
     if flexible {
         out.put_u8(0); // transactional id: null
     } else {
@@ -74,10 +89,10 @@ fn put_batch(frame: &mut Frame, flexible: bool, batch: &ProduceBatch<'_>) {
     out.put_i32(batch.partition);
     put_count(out, flexible, HEADER_BYTES + batch.payload.len());
     out.put_slice(batch.header);
-    if batch.payload.len() < CHAIN_BYTES {
-        out.put_slice(batch.payload);
-    } else {
+    if batch.is_chained() {
         frame.chain(batch.payload.clone());
+    } else {
+        out.put_slice(batch.payload);
     }
     put_no_tags(frame.body(), flexible);
 }
