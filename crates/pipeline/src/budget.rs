@@ -77,8 +77,8 @@ impl Budget {
         self.limit_bytes / 2
     }
 
-    /// Queue length in bytes at which a partition is no longer fetched.
+    /// Queue length in bytes at which a partition is no longer fetched. What is under way to a far target is part of it.
     pub(crate) fn pause_bytes(&self) -> usize {
-        self.limit_bytes / 4
+        self.limit_bytes / 8 * 3
     }
 }

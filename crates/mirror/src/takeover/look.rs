@@ -136,12 +136,8 @@ pub(crate) async fn take_over(
         for partition in topic.partitions.iter().take(copy.partitions.len()) {
             let place = (name.to_string(), partition.partition);
             let logs = Logs {
-                source: PartitionLog { cluster: source.clone(), topic: name.clone(), partition: place.1 },
-                target: PartitionLog {
-                    cluster: target.clone(),
-                    topic: target_name.clone(),
-                    partition: place.1,
-                },
+                source: PartitionLog::new(source.clone(), name.clone(), place.1),
+                target: PartitionLog::new(target.clone(), target_name.clone(), place.1),
             };
             let taken = look_at(&logs, noted.get(&place).copied(), synced.get(&place).copied()).await?;
             takeover.partitions.insert((name.clone(), partition.partition), taken);

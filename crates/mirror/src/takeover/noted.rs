@@ -20,7 +20,7 @@ pub(super) async fn positions(
 ) -> Result<Offsets, ClusterError> {
     let mut offsets = Offsets::new();
     for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
-        let log = PartitionLog { cluster: target.clone(), topic: topic.into(), partition };
+        let log = PartitionLog::new(target.clone(), topic, partition);
         for record in committed(&log).await? {
             let Some(place) = record.key.as_deref().and_then(|key| position_key(key, source)) else {
                 continue;

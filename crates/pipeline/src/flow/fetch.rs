@@ -26,8 +26,8 @@ pub(crate) struct FetchedSlice {
     pub(crate) aborted_transactions: Vec<AbortedTransaction>,
 }
 
-/// How long a broker waits for data while partitions are paused: they come back with the next request.
-const WAIT_WHILE_PAUSED_MS: i32 = 5;
+/// How long a broker waits for data while partitions are paused, or are read in ranges: they come back with the next request.
+const WAIT_WHILE_AWAY_MS: i32 = 5;
 
 impl FlowTask {
     /// Sends the next fetch to every broker that has answered its last one, as far as the budget goes.
@@ -75,8 +75,8 @@ impl FlowTask {
         if !self.budget.reserve(share) {
             return;
         }
-        let max_wait = if broker.paused > 0 {
-            WAIT_WHILE_PAUSED_MS
+        let max_wait = if broker.paused > 0 || !self.in_ranges.is_empty() {
+            WAIT_WHILE_AWAY_MS
         } else {
             i32::try_from(self.config.fetch_max_wait.as_millis()).unwrap_or(i32::MAX)
         };

@@ -20,7 +20,9 @@ use verbatim_wire::records::BatchHeader;
 /// Connections to a broker that ranges are spread over.
 const LANES: u64 = 2;
 /// Bytes asked for with one range, at the least: one batch at its start and one at its end come twice or not whole.
-const RANGE_BYTES: usize = 4 << 20;
+const RANGE_BYTES: usize = 8 << 20;
+/// Ranges that a budget has room for at once, at the least.
+const RANGES_IN_BUDGET: usize = 8;
 /// Batches of the size seen last that a range has room for, at the least.
 const RANGE_BATCHES: usize = 16;
 
@@ -49,11 +51,11 @@ struct OpenRange {
 }
 
 impl Ranges {
-    /// Notes how large records are.
-    fn see(&mut self, bytes: usize, offsets: i64, batch_bytes: usize) {
-        if offsets > 0 && bytes > 0 {
+    /// Notes how large records are: `bytes` from this first batch on brought the cursor to offset `next`.
+    fn see(&mut self, bytes: usize, (first, batch_bytes): (i64, usize), next: i64) {
+        if next > first && bytes > 0 {
             // Half of what was before counts, so that a change shows within some answers.
-            self.seen = (self.seen.0 / 2 + bytes, self.seen.1 / 2 + offsets);
+            self.seen = (self.seen.0 / 2 + bytes, self.seen.1 / 2 + (next - first));
             self.batch_bytes = self.batch_bytes.max(batch_bytes);
         }
     }
@@ -67,10 +69,16 @@ impl Ranges {
 
     /// Bytes to ask for, with a budget of `budget_bytes`, and the offsets that they hold for sure or nearly so.
     fn size(&self, budget_bytes: usize) -> (usize, i64) {
-        let bytes = RANGE_BYTES.max(RANGE_BATCHES * self.batch_bytes).min(budget_bytes / 12);
+        let bytes = RANGE_BYTES.max(RANGE_BATCHES * self.batch_bytes).min(budget_bytes / RANGES_IN_BUDGET);
         let useful = bytes.saturating_sub(2 * self.batch_bytes).max(1);
         (bytes, offsets_in(useful, self.seen))
     }
+}
+
+/// How many offsets to ask for next of the `left` ones, at most `most`: as many each time, so that no small rest is left.
+fn even(left: i64, most: i64) -> i64 {
+    let ranges = (left - 1) / most + 1;
+    (left - 1) / ranges + 1
 }
 
 /// Offsets that `bytes` hold, where `seen` bytes held so many.
@@ -79,9 +87,10 @@ fn offsets_in(bytes: usize, seen: (usize, i64)) -> i64 {
     i64::try_from(bytes as u128 * seen_offsets / seen_bytes).unwrap_or(i64::MAX).max(1)
 }
 
-/// The size of the first batch in `records`.
-fn first_batch_bytes(records: &[u8]) -> usize {
-    BatchHeader::parse(records).and_then(|header| header.batch_bytes()).unwrap_or(0)
+/// Offset and size of the first batch in `records`.
+fn first_batch(records: &[u8]) -> Option<(i64, usize)> {
+    let header = BatchHeader::parse(records)?;
+    Some((header.base_offset, header.batch_bytes()?))
 }
 
 impl FlowTask {
@@ -98,8 +107,8 @@ impl FlowTask {
             return;
         }
         let mut ranges = Ranges::default();
-        let offsets = partition.cursor.offset - slice.from_offset;
-        ranges.see(slice.records.len(), offsets, first_batch_bytes(&slice.records));
+        let Some(first) = first_batch(&slice.records) else { return };
+        ranges.see(slice.records.len(), first, partition.cursor.offset);
         let (_, offsets) = ranges.size(limit);
         let left = partition.source.end_offset.map_or(0, |end| end - partition.cursor.offset);
         if ranges.seen.1 == 0 || left <= (offsets / REST).max(1) {
@@ -157,7 +166,7 @@ impl FlowTask {
             }
             return false;
         }
-        self.submit_range(number, from, end.min(from + offsets), bytes, false);
+        self.submit_range(number, from, from + even(end - from, offsets), bytes, false);
         true
     }
 
@@ -251,16 +260,17 @@ impl FlowTask {
             if !partition.state.is_copying() {
                 return self.leave_ranges(number);
             }
-            let (bytes, batch_bytes) = (answer.records.len(), first_batch_bytes(&answer.records));
+            let (bytes, first) = (answer.records.len(), first_batch(&answer.records));
             self.take_range(number, answer, now);
             let Some(partition) = self.partition(number) else { return };
             let Some(ranges) = &mut partition.source.ranges else { return };
-            let offsets = partition.cursor.offset - cursor;
-            let is_met = |next: &OpenRange| next.from <= partition.cursor.offset;
-            if offsets <= 0 && !ranges.open.front().is_some_and(is_met) {
+            let next = partition.cursor.offset;
+            if next <= cursor && ranges.open.front().is_none_or(|open| open.from > next) {
                 return self.leave_ranges(number); // Whatever it is, the session sees it too.
             }
-            ranges.see(bytes, offsets, batch_bytes);
+            if let Some(first) = first.filter(|_| next > cursor) {
+                ranges.see(bytes, first, next);
+            }
         }
     }
 
@@ -295,13 +305,18 @@ mod tests {
     #[test]
     fn a_range_holds_the_offsets_that_fit_besides_two_batches() {
         let mut ranges = Ranges::default();
-        ranges.see(1 << 20, 1024, 64 << 10);
-        assert_eq!(ranges.size(48 << 20), (4 << 20, 4096 - 128));
+        ranges.see(1 << 20, (5000, 64 << 10), 6024);
+        assert_eq!(ranges.size(64 << 20), (8 << 20, 8192 - 128));
         // A small budget bounds it, large batches widen it.
-        assert_eq!(ranges.size(12 << 20).0, 1 << 20);
-        ranges.see(4 << 20, 4, 1 << 20);
+        assert_eq!(ranges.size(8 << 20).0, 1 << 20);
+        ranges.see(4 << 20, (6024, 1 << 20), 6028);
         assert_eq!(ranges.size(240 << 20).0, 16 << 20);
         // Never none: it would be asked for again and again.
         assert_eq!(ranges.size(6).1, 1);
+    }
+
+    #[test]
+    fn ranges_are_of_a_size() {
+        assert_eq!([even(1, 30), even(30, 30), even(31, 30), even(100, 30)], [1, 30, 16, 25]);
     }
 }

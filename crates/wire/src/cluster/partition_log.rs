@@ -7,7 +7,7 @@ use crate::records::builder::{BatchBuilder, BatchOptions, BuildError};
 use crate::records::codec::{Codec, decompress_shared};
 use crate::records::record::{Headers, Records};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Batches of such topics are small; anything that unpacks to more is not one of theirs.
 const UNPACKED_LIMIT_BYTES: usize = 16 << 20;
@@ -21,6 +21,8 @@ pub struct PartitionLog {
     pub topic: Arc<str>,
     /// The partition.
     pub partition: i32,
+    /// What the topic is and who leads, until a request fails: a broker that no longer leads says so.
+    known: Arc<Mutex<Option<(TopicIdentity, i32)>>>,
 }
 
 /// A record by itself.
@@ -47,9 +49,38 @@ pub struct UnreadableBatch {
 }
 
 impl PartitionLog {
+    /// Partition `partition` of `topic`.
+    pub fn new(cluster: Cluster, topic: impl Into<Arc<str>>, partition: i32) -> Self {
+        Self { cluster, topic: topic.into(), partition, known: Arc::default() }
+    }
+
     /// Partition 0 of `topic`.
     pub fn first(cluster: Cluster, topic: impl Into<Arc<str>>) -> Self {
-        Self { cluster, topic: topic.into(), partition: 0 }
+        Self::new(cluster, topic, 0)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<(TopicIdentity, i32)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `what` at the leader; it is looked for if it is not known.
+    async fn at_leader<T>(
+        &self,
+        what: impl AsyncFnOnce(TopicIdentity, i32) -> Result<T, ClusterError>,
+    ) -> Result<T, ClusterError> {
+        let known = self.known().clone();
+        let (topic, leader) = match known {
+            Some(known) => known,
+            None => {
+                let located = self.located().await?;
+                self.known().insert(located).clone()
+            }
+        };
+        let outcome = what(topic, leader).await;
+        if outcome.is_err() {
+            *self.known() = None;
+        }
+        outcome
     }
 
     /// The topic as it is now and the partition's leader.
@@ -74,8 +105,10 @@ impl PartitionLog {
     /// When that did not work within some twenty seconds.
     pub async fn append(&self, batch: &Bytes) -> Result<Appended, ClusterError> {
         persist(async || {
-            let (topic, leader) = self.located().await?;
-            self.cluster.append(leader, &topic, self.partition, batch).await
+            self.at_leader(async |topic, leader| {
+                self.cluster.append(leader, &topic, self.partition, batch).await
+            })
+            .await
         })
         .await
     }
@@ -103,8 +136,9 @@ impl PartitionLog {
     /// # Errors
     /// When the leader does not answer, or refuses.
     pub async fn for_each(&self, from: i64, each: impl FnMut(Batch) -> bool) -> Result<(), ClusterError> {
-        let (topic, leader) = self.located().await?;
-        self.cluster.read_log(leader, &topic, self.partition, from, each).await
+        let read =
+            async |topic, leader| self.cluster.read_log(leader, &topic, self.partition, from, each).await;
+        self.at_leader(read).await
     }
 
     /// The offset of the first record and the one after the last.
@@ -112,18 +146,19 @@ impl PartitionLog {
     /// # Errors
     /// When the leader does not answer, or refuses.
     pub async fn bounds(&self) -> Result<(i64, i64), ClusterError> {
-        let (_, leader) = self.located().await?;
         let asked = [(self.topic.clone(), self.partition)];
-        let mut bounds = [0, 0];
-        for (bound, at) in bounds.iter_mut().zip([OffsetAt::Earliest, OffsetAt::Latest]) {
+        let bound = async |leader, at| {
             let found = self.cluster.list_offsets(leader, &asked, at).await?.into_iter().next();
             let subject = || format!("{}-{}", self.topic, self.partition);
             let found =
                 found.ok_or_else(|| ClusterError::Missing { request: "list offsets", subject: subject() })?;
             found.error.check("list offsets of", subject(), None)?;
-            *bound = found.offset;
-        }
-        Ok((bounds[0], bounds[1]))
+            Ok::<_, ClusterError>(found.offset)
+        };
+        let bounds = async |_, leader| {
+            Ok((bound(leader, OffsetAt::Earliest).await?, bound(leader, OffsetAt::Latest).await?))
+        };
+        self.at_leader(bounds).await
     }
 }
 

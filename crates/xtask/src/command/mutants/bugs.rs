@@ -46,8 +46,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "landmark-not-compared",
         what: "the source is counted on, not compared with what the target ends with",
         file: "crates/pipeline/src/flow/patch.rs",
-        right: "landmark.is_none_or(|Landmark(copy)| patch::is_copy(&routed.header, &copy))",
-        wrong: "landmark.is_none_or(|Landmark(copy)| routed.header.records_count > 0 || copy.records_count > 0)",
+        right: "landmark.is_none_or(|Landmark(copy)| partition.has_passed(&copy, unpacked_bytes, &pool))",
+        wrong: "landmark.is_none_or(|Landmark(copy)| copy.records_count > 0 || partition.has_passed(&copy, unpacked_bytes, &pool))",
     },
     Bug {
         name: "aborted-copied",
@@ -88,8 +88,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "first-not-alone",
         what: "the first batch after a look is sent with others behind it",
         file: "crates/pipeline/src/partition/mod.rs",
-        right: "let limit = if self.target.has_accepted { MAX_IN_FLIGHT } else { 1 };",
-        wrong: "let limit = MAX_IN_FLIGHT;",
+        right: "let limit = if self.target.has_accepted { most } else { 1 };",
+        wrong: "let limit = most;",
     },
     Bug {
         name: "queue-kept",
@@ -133,4 +133,33 @@ pub(super) const BUGS: &[Bug] = &[
         right: "        self.checkpoint.noting.insert(number);\n        self.save_moved();",
         wrong: "        self.locate(number);",
     },
+    Bug {
+        name: "range-of-another",
+        what: "the answer to a range that was given up is taken for that of another",
+        file: "crates/pipeline/src/flow/ranges.rs",
+        right: "find(|open| open.number == range)",
+        wrong: "find(|open| open.number % 2 == range % 2)",
+    },
+    Bug {
+        name: "merged-over-a-gap",
+        what: "batches that do not follow one another become one",
+        file: "crates/pipeline/src/flow/merge.rs",
+        right: "&& batch.source_offset == next_offset\n",
+        wrong: "&& batch.source_offset >= next_offset\n",
+    },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::workspace;
+
+    #[test]
+    fn every_bug_can_be_planted() {
+        for Bug { name, file, right, wrong, .. } in BUGS {
+            let text = std::fs::read_to_string(workspace().join(file)).unwrap();
+            assert_eq!(text.matches(right).count(), 1, "{name}: what it replaces in {file}");
+            assert_ne!(right, wrong, "{name}");
+        }
+    }
+}
