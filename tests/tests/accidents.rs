@@ -9,7 +9,7 @@ use verbatim_pipeline::{
     FlowConfig, FlowError, FlowHandle, GapCause, Offsets, OnSourceAccident, PartitionName, Start, StopReason,
     TopicPair,
 };
-use verbatim_testbroker::TestCluster;
+use verbatim_testbroker::{Record, TestCluster, batch};
 use verbatim_tests::oracle::RawRecord;
 use verbatim_tests::sameness::seen;
 use verbatim_tests::scenario::{Stage, eventually, fill, now_ms, numbered, soon, translated_config};
@@ -113,55 +113,63 @@ async fn a_truncated_source_goes_on_behind_what_it_lost() {
     assert_eq!(records(&stage.target).len(), 65);
 }
 
-/// Copies ten batches, is killed before it has noted that, lets something happen, starts again.
-async fn killed(happens: impl AsyncFnOnce(&Stage)) -> (Stage, FlowHandle) {
-    let config = FlowConfig { position_interval: Duration::from_secs(3600), ..continuing() };
-    let stage = Stage::new();
-    stage.topic("t", 1);
-    let instance = stage.instance(config.clone(), &["t"]).await.unwrap();
-    fill(&stage.source, "t", 0, 10);
-    eventually("all are copied", || records(&stage.target).len() == 30).await;
-    instance.kill();
-    happens(&stage).await;
-    let flow = stage.flow(&["t"]).await.config(config).start().await.unwrap();
-    soon("caught up", flow.caught_up()).await.unwrap();
-    (stage, flow)
-}
-
+/// What is left of the source and what is gone cannot be told apart by content: these records are all alike.
 #[tokio::test(start_paused = true)]
 async fn retention_overtakes_what_a_killed_flow_had_copied_and_not_noted() {
     for kept_from in [15, 30, 45] {
-        let (stage, flow) = killed(async |stage| {
-            fill(&stage.source, "t", 0, 10);
-            stage.source.delete_records("t", 0, kept_from).unwrap();
-        })
-        .await;
-        let copied = 30 + usize::try_from(60 - kept_from.max(30)).unwrap();
-        assert_eq!(records(&stage.target).len(), copied, "kept from {kept_from}: nothing twice");
-        assert_mapped(&stage, &flow).await;
+        let config = FlowConfig { position_interval: Duration::from_secs(3600), ..continuing() };
+        let stage = Stage::new();
+        stage.topic("t", 1);
+        let alike = |count: usize| (0..count).map(|_| Record::keyless("the same"));
+        let append = || stage.source.append("t", 0, &batch(alike(3)).timestamp_ms(now_ms()).build()).unwrap();
+        let instance = stage.instance(config.clone(), &["t"]).await.unwrap();
+        (0..10).for_each(|_| assert!(append() >= 0));
+        eventually("all are copied", || records(&stage.target).len() == 30).await;
+        instance.kill();
+        (0..10).for_each(|_| assert!(append() >= 0));
+        stage.source.delete_records("t", 0, kept_from).unwrap();
+        let flow = stage.flow(&["t"]).await.config(config).start().await.unwrap();
+        let Err(FlowError::Stopped(stopped)) = soon("stopped", flow.caught_up()).await else { panic!() };
+        let said = stopped[0].1.to_string();
+        assert!(said.contains(&format!("begins at offset {kept_from}")) && said.contains("reseed"), "{said}");
+        assert_eq!(records(&stage.target).len(), 30, "nothing twice");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_source_is_truncated_below_what_a_killed_flow_had_noted() {
-    let stage = Stage::new();
-    stage.topic("t", 1);
-    fill(&stage.source, "t", 0, 10);
-    let flow = stage.flow(&["t"]).await.config(continuing()).start().await.unwrap();
-    soon("caught up", flow.caught_up()).await.unwrap();
-    flow.shutdown().await.unwrap();
-    let never = FlowConfig { position_interval: Duration::from_secs(3600), ..continuing() };
-    let instance = stage.instance(never, &["t"]).await.unwrap();
-    fill(&stage.source, "t", 0, 5);
-    eventually("all are copied", || records(&stage.target).len() == 45).await;
-    instance.kill();
-    stage.source.truncate("t", 0, 15).unwrap();
-    stage.source.append("t", 0, &numbered("new", 4).build()).unwrap();
-    let flow = stage.flow(&["t"]).await.config(continuing()).start().await.unwrap();
-    soon("caught up", flow.caught_up()).await.unwrap();
-    assert_eq!(records(&stage.target).len(), 45 + 4, "by its policy it goes on behind what was lost");
-    assert_eq!(flow.status().await.unwrap().partitions[0].gaps[0].why, GapCause::Truncation);
-    assert_mapped(&stage, &flow).await;
+    for new in [0, 1, 10] {
+        let stage = Stage::new();
+        stage.topic("t", 1);
+        fill(&stage.source, "t", 0, 10);
+        let flow = stage.flow(&["t"]).await.config(continuing()).start().await.unwrap();
+        soon("caught up", flow.caught_up()).await.unwrap();
+        flow.shutdown().await.unwrap();
+        let never = FlowConfig { position_interval: Duration::from_secs(3600), ..continuing() };
+        let instance = stage.instance(never, &["t"]).await.unwrap();
+        fill(&stage.source, "t", 0, 5);
+        eventually("all are copied", || records(&stage.target).len() == 45).await;
+        instance.kill();
+        stage.source.truncate("t", 0, 15).unwrap();
+        for number in 0..new {
+            stage.source.append("t", 0, &numbered(&format!("new {number}"), 4).build()).unwrap();
+        }
+        let flow = stage.flow(&["t"]).await.config(continuing()).start().await;
+        let flow = flow.unwrap();
+        let caught_up = soon("caught up", flow.caught_up()).await;
+        if let Err(FlowError::Stopped(stopped)) = caught_up {
+            // The log reaches beyond what was noted again, and is another: there the copy is not what the source has.
+            assert!(new == 10 && matches!(&*stopped[0].1, StopReason::NotTheSource { .. }), "{stopped:?}");
+            continue;
+        }
+        assert_eq!(
+            records(&stage.target).len(),
+            45 + 4 * new,
+            "by its policy it goes on behind what was lost"
+        );
+        assert_eq!(flow.status().await.unwrap().partitions[0].gaps[0].why, GapCause::Truncation);
+        assert_mapped(&stage, &flow).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

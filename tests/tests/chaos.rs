@@ -489,9 +489,12 @@ impl Play {
         let arrived = async {
             loop {
                 let status = self.instances[0].flow.status().await.unwrap();
-                for (name, reason) in status.stopped() {
+                for partition in &status.partitions {
+                    let (Some(reason), name) = (&partition.stopped, &partition.name) else { continue };
+                    let has_late_markers =
+                        self.has_late_markers && partition.offsets == OffsetsHeld::Preserved;
                     let is_right = self.cut.contains_key(&name.partition) && truncation::is_seen(reason)
-                        || self.has_late_markers && late_markers::seen_at(reason).is_some();
+                        || has_late_markers && late_markers::seen_at(reason).is_some();
                     assert!(is_right, "{name} stopped: {reason}");
                 }
                 let found = status.partitions.iter().find(|found| found.name.partition == partition).unwrap();

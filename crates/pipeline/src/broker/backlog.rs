@@ -85,7 +85,7 @@ impl FlowTask {
             partition.source.is_paused = true;
             broker.paused += 1;
             broker.pausing.push(number);
-        } else if partition.source.is_paused && !is_slow && partition.queued_bytes < long / 4 * 3 {
+        } else if partition.source.is_paused && !is_slow && partition.queued_bytes <= long - long / 4 {
             partition.source.is_paused = false;
             broker.paused -= 1;
             if broker.session.wants(number) {

@@ -3,7 +3,7 @@
 
 use crate::config::OnSourceAccident;
 use crate::error::{Side, StopReason};
-use crate::partition::{Failure, Partition};
+use crate::partition::{Failure, Goal, Partition};
 use crate::positions::{Gap, GapCause};
 use crate::task::FlowTask;
 use crate::task::events::Event;
@@ -136,6 +136,11 @@ impl FlowTask {
         self.leave_session(number);
         let goes_on = self.config.on_source_accident == OnSourceAccident::Continue;
         let Some(partition) = self.partition(number) else { return };
+        if let Accident::OutOfRange { wanted, log_end, .. } = accident
+            && wanted > log_end
+        {
+            partition.source.end_offset = Some(log_end);
+        }
         let ending = accident.gap();
         // Offsets that the target has already cannot be given to other records.
         let is_backward =
@@ -159,11 +164,16 @@ impl FlowTask {
             gap.from
         );
         partition.note_gap(gap);
+        // Behind the gap there may be nothing to be fetched, and so no answer that would tell where the log ends.
+        if let (Goal::Unknown, Some(end)) = (partition.goal, partition.source.end_offset) {
+            partition.goal = Goal::Offset(end);
+        }
         let topic = partition.topic;
         if let Some(id) = source {
             self.routes.source_is_now(topic, id);
         }
         self.note_first(number);
+        self.check_goal(number);
     }
 }
 

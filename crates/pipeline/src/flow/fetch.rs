@@ -154,10 +154,10 @@ impl FlowTask {
             }
             _ => return self.end(number, StopReason::FetchRefused { offset: wanted, code }, now),
         }
+        partition.note_bounds(&fetched, isolation);
         if let Some(DivergingEpoch { epoch, end_offset }) = fetched.diverging_epoch {
             return self.accident(number, Accident::Diverged { wanted, epoch, end_offset }, now);
         }
-        partition.note_bounds(&fetched, isolation);
         let has_landmark = partition.cursor.landmark.is_some();
         if has_landmark && fetched.records.is_empty() && fetched.high_watermark < partition.cursor.keep_from {
             return self.out_of_range(number); // Shorter than what was copied of it, or its high watermark is behind.
@@ -201,7 +201,8 @@ impl Partition {
         };
         self.source.log_start = fetched.log_start_offset;
         self.source.end_offset = Some(end_offset);
-        if self.goal == Goal::Unknown {
+        // A log that ends before our place is an accident about to be seen.
+        if self.goal == Goal::Unknown && end_offset >= self.settled.source_offset {
             self.goal = Goal::Offset(end_offset);
         }
     }

@@ -21,7 +21,7 @@ use verbatim_wire::records::BatchHeader;
 const LANES: u64 = 2;
 /// Bytes asked for with one range, at the least: one batch at its start and one at its end come twice or not whole.
 const RANGE_BYTES: usize = 8 << 20;
-/// Ranges that a budget has room for at once, at the least.
+/// A range is at most this part of the budget, of which three quarters are for ranges.
 const RANGES_IN_BUDGET: usize = 8;
 /// Batches of the size seen last that a range has room for, at the least.
 const RANGE_BATCHES: usize = 16;
@@ -34,6 +34,8 @@ const REST: i64 = 8;
 pub(crate) struct Ranges {
     /// In the order of their offsets.
     open: VecDeque<OpenRange>,
+    /// How many were asked for: lanes take turns.
+    asked: u64,
     /// Records' bytes and the offsets they took, of the last answers.
     seen: (usize, i64),
     /// The largest batch seen at the start of an answer.
@@ -181,6 +183,8 @@ impl FlowTask {
         let Some(ranges) = &mut partition.source.ranges else { return self.budget.release(bytes) };
         let range_number = self.next_range;
         self.next_range += 1;
+        ranges.asked += 1;
+        let lane = 1 + ranges.asked % LANES;
         let open = OpenRange { number: range_number, from, to, answer: None };
         if is_first {
             ranges.open.push_front(open);
@@ -190,7 +194,7 @@ impl FlowTask {
         let range = Range {
             leader,
             // The first lane is the session's.
-            lane: Lane::Fetch(u8::try_from(1 + range_number % LANES).unwrap_or(1)),
+            lane: Lane::Fetch(u8::try_from(lane).unwrap_or(1)),
             topic: route.source.clone(),
             partition: partition.partition,
             leader_epoch,

@@ -43,6 +43,7 @@ impl FlowTask {
                     }
                 }
                 self.spare_produced = answer.partitions;
+                self.spare_produced.clear();
             }
             Err(error) => self.lane_failed(key, &error, now),
         }

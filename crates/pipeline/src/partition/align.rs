@@ -25,7 +25,8 @@ use verbatim_wire::fetch::{Isolation, TopicIdentity};
 #[derive(Debug, Clone)]
 pub(crate) struct Align {
     pub(crate) source: (TopicIdentity, i32),
-    pub(crate) target: (TopicIdentity, i32),
+    /// With the leader's epoch.
+    pub(crate) target: (TopicIdentity, (i32, i32)),
     pub(crate) partition: i32,
     pub(crate) isolation: Isolation,
     pub(crate) settled: Position,
@@ -60,6 +61,9 @@ pub(crate) enum Misaligned {
     /// The target holds a record that the source does not, and compaction cannot be why.
     #[error("the record at target offset {target} is not in the source")]
     NotInSource { target: i64 },
+    /// The source does not hold the noted offset any more, before which the comparison would begin.
+    #[error("the source's log has offsets {log_start} to {log_end} left")]
+    Gone { log_start: i64, log_end: i64 },
     #[error(transparent)]
     Unreadable(#[from] RepackError),
     #[error(transparent)]
@@ -119,30 +123,25 @@ pub(crate) async fn align(source: &Cluster, target: &Cluster, what: &Align) -> R
     let limits =
         RepackLimits { unpacked_bytes: what.unpacked_bytes, batch_bytes: usize::MAX, splits_at_holes: false };
     let copies = copies(target, what, &contents, limits).await?;
-    let read = async |from| originals(source, what, from, &contents, limits).await;
-    let position = what.settled.source_offset;
-    match read(position).await {
-        Ok(originals) => pair(&originals, &copies, what, what.is_source_compacted),
-        // What the source does not reach back to, or has lost from there on, is not asked to be in it.
-        Err(error) if error.is_out_of_range() => {
-            let ((topic, leader), partition) = (&what.source, what.partition);
-            let (log_start, log_end) = bounds(source, *leader, &(topic.name.clone(), partition)).await?;
-            let originals = match position {
-                gone if gone < log_start => read(log_start).await?,
-                lost if lost > log_end => Vec::new(),
-                _ => return Err(error), // It is there again, or was all the time: to be asked anew.
-            };
-            pair(&originals, &copies, what, true)
-        }
-        Err(error) => Err(error),
-    }
+    let originals = match originals(source, what, &contents, limits).await {
+        Err(error) if error.is_out_of_range() => return Err(gone(source, what, error).await?),
+        originals => originals?,
+    };
+    pair(&originals, &copies, what)
 }
 
-/// What is left of the source's records that may have been copied, from offset `from` on.
+/// Why the source does not hold the offset that was noted.
+async fn gone(source: &Cluster, what: &Align, error: Misaligned) -> Result<Misaligned, ClusterError> {
+    let ((topic, leader), partition) = (&what.source, what.partition);
+    let (log_start, log_end) = bounds(source, *leader, &(topic.name.clone(), partition)).await?;
+    let is_there = (log_start..=log_end).contains(&what.settled.source_offset);
+    Ok(if is_there { error } else { Misaligned::Gone { log_start, log_end } })
+}
+
+/// What is left of the source's records that may have been copied.
 async fn originals(
     source: &Cluster,
     what: &Align,
-    from: i64,
     contents: &Contents,
     limits: RepackLimits,
 ) -> Result<Vec<Original>, Misaligned> {
@@ -150,7 +149,7 @@ async fn originals(
     let most = if what.only_by.is_some() { what.held } else { what.end - what.settled.target_offset };
     let most = usize::try_from(most).unwrap_or(0);
     let mut originals: Vec<Original> = Vec::new();
-    let mut offset = from;
+    let mut offset = what.settled.source_offset;
     while originals.len() < most {
         let fetched = source.fetch_once(*leader, topic, what.partition, offset, what.isolation).await?;
         let slice = FetchedSlice {
@@ -193,13 +192,8 @@ async fn originals(
     Ok(originals)
 }
 
-/// Pairs both sides, from the end. `may_lack_first`: the source need not have the first of them any more.
-fn pair(
-    originals: &[Original],
-    copies: &[Copied],
-    what: &Align,
-    may_lack_first: bool,
-) -> Result<Aligned, Misaligned> {
+/// Pairs both sides, from the end.
+fn pair(originals: &[Original], copies: &[Copied], what: &Align) -> Result<Aligned, Misaligned> {
     let mut places: HashMap<Content, Vec<usize>> = HashMap::new();
     for (at, copy) in copies.iter().enumerate() {
         places.entry(copy.content).or_default().push(at);
@@ -233,7 +227,7 @@ fn pair(
     }
     // Compaction may have taken all of them. That the topic is the same one, its id says; that its log was not cut, the
     // leader epochs.
-    if unpaired > 0 && !may_lack_first {
+    if unpaired > 0 && !what.is_source_compacted {
         return Err(not_in_source(copies.first()));
     }
     aligned.runs.reverse();
@@ -309,11 +303,11 @@ impl Misaligned {
     /// Whether trying again may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::NotInSource { .. } | Self::Unreadable(_) => false,
+            Self::NotInSource { .. } | Self::Gone { .. } | Self::Unreadable(_) => false,
             Self::Origins(_) => true,
             Self::Cluster(error) => {
                 let class = error.broker_error().map(BrokerError::class);
-                // What is out of range has been seen to: the log's bounds have moved again.
+                // Out of range of a log that holds it after all.
                 matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh | ErrorClass::OutOfRange))
             }
         }

@@ -230,7 +230,8 @@ impl Look<'_> {
         let mut ground =
             Ground { end: from, held: from - settled_end, sequence: number_at(from), landmark: None };
         let mut foreign = None;
-        let read = self.target.read_log(self.leader, &resume.topic, resume.partition, from, |batch| {
+        let leader = (self.leader, resume.leader_epoch);
+        let read = self.target.read_log(leader, &resume.topic, resume.partition, from, |batch| {
             let header = batch.header;
             if header.last_offset() < from {
                 return true;

@@ -26,6 +26,7 @@ pub(super) async fn read(
     let starts = target.list_offsets(leader, &[key], OffsetAt::Earliest).await?;
     let from = starts.iter().map(|start| start.offset).max().unwrap_or(0).max(resume.settled.target_offset);
     let mut ours: Vec<BatchHeader> = Vec::new();
+    let leader = (leader, resume.leader_epoch);
     let read = target.read_log(leader, &resume.topic, resume.partition, from, |batch| {
         let header = batch.header;
         if header.producer_id == producer && header.base_offset >= from && !header.attributes.is_control() {

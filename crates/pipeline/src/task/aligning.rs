@@ -3,6 +3,7 @@
 use super::FlowTask;
 use super::events::Event;
 use crate::error::StopReason;
+use crate::flow::accident::Accident;
 use crate::partition::{Align, Aligned, Failure, Ground, Misaligned, State, align};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ impl FlowTask {
             return self.stop(number, &Arc::new(reason));
         }
         let leaders = (partition.source.leader, partition.target.leader);
-        let (Some((source_leader, _)), Some((target_leader, _))) = leaders else {
+        let (Some((source_leader, _)), Some(target_leader)) = leaders else {
             return self.fail(number, Failure::Passing, now);
         };
         tracing::info!(
@@ -75,6 +76,9 @@ impl FlowTask {
             Err(Misaligned::NotInSource { target }) => {
                 return self.stop(number, &Arc::new(StopReason::NotTheSource { target }));
             }
+            Err(Misaligned::Gone { log_start, log_end }) => {
+                return self.gone(number, ground, (log_start, log_end), now);
+            }
             Err(Misaligned::Unreadable(problem)) => {
                 return self.stop(number, &Arc::new(StopReason::Unreadable { problem }));
             }
@@ -97,5 +101,32 @@ impl FlowTask {
         partition.reset_cursor();
         self.note_progress(number);
         self.copy(number);
+    }
+    /// The source's log no longer holds the offset that was noted, and the target holds records beyond it.
+    fn gone(&mut self, number: u32, ground: Ground, (log_start, log_end): (i64, i64), now: Instant) {
+        let Some(partition) = self.partition(number) else { return };
+        let wanted = partition.settled.source_offset;
+        if wanted < log_start {
+            // By their content alone those that are left cannot be told from those that are gone.
+            let problem = format!(
+                "its log begins at offset {log_start} now, after offset {wanted}, up to where copies were noted, and the target holds \
+                 more. Delete the target topic and copy it anew (--on-source-accident reseed does both), or start a flow of another \
+                 name behind what is there"
+            );
+            return self.stop(number, &Arc::new(StopReason::NotCompared { problem }));
+        }
+        // All that was copied from there on is lost on the source; what it has now is another log.
+        partition.map.skip_target(ground.end);
+        partition.settled.target_offset = ground.end;
+        partition.settled.sequence = ground.sequence;
+        partition.reset_cursor();
+        let has_epoch = partition.settled.leader_epoch >= 0;
+        self.note_progress(number);
+        self.copy(number);
+        // With the epoch of what was copied last the broker says where the logs parted; without, its end has to do, now: the log
+        // may grow beyond the place before it is asked for it.
+        if !has_epoch {
+            self.accident(number, Accident::OutOfRange { wanted, log_start, log_end }, now);
+        }
     }
 }

@@ -26,13 +26,14 @@ pub struct Appended {
 
 impl Cluster {
     /// Hands every whole batch of format 2 from offset `from` to the high watermark to `each`, until that
-    /// returns `false`. The first batch may begin below `from`.
+    /// returns `false`. The first batch may begin below `from`. `leader` is a broker and the epoch it is known to lead in, −1 for
+    /// none: then a follower would answer, too (KIP-392).
     ///
     /// # Errors
     /// When the broker does not answer, refuses, or is not the leader.
     pub async fn read_log(
         &self,
-        leader: i32,
+        (leader, leader_epoch): (i32, i32),
         topic: &TopicIdentity,
         partition: i32,
         from: i64,
@@ -52,8 +53,8 @@ impl Cluster {
         let mut offset = from;
         loop {
             let mut session = FetchSession::default();
-            let target =
-                FetchTarget { fetch_offset: offset, current_leader_epoch: -1, last_fetched_epoch: -1 };
+            let (current_leader_epoch, last_fetched_epoch) = (leader_epoch, -1);
+            let target = FetchTarget { fetch_offset: offset, current_leader_epoch, last_fetched_epoch };
             session.want(0, topic, partition, target);
             let frame = session.next_request(version, connection.client_id(), &limits);
             let answer = connection.exchange(frame, Duration::ZERO).await?;

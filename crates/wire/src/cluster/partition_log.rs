@@ -21,8 +21,17 @@ pub struct PartitionLog {
     pub topic: Arc<str>,
     /// The partition.
     pub partition: i32,
-    /// What the topic is and who leads, until a request fails: a broker that no longer leads says so.
-    known: Arc<Mutex<Option<(TopicIdentity, i32)>>>,
+    /// What the topic is and who leads, until a request fails.
+    known: Arc<Mutex<Option<Located>>>,
+}
+
+/// Where a partition's log is.
+#[derive(Debug, Clone)]
+struct Located {
+    topic: TopicIdentity,
+    leader: i32,
+    /// Sent along where a broker that no longer leads would answer else (KIP-392: followers serve Fetch).
+    leader_epoch: i32,
 }
 
 /// A record by itself.
@@ -59,24 +68,24 @@ impl PartitionLog {
         Self::new(cluster, topic, 0)
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<(TopicIdentity, i32)>> {
+    fn known(&self) -> MutexGuard<'_, Option<Located>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does `what` at the leader; it is looked for if it is not known.
     async fn at_leader<T>(
         &self,
-        what: impl AsyncFnOnce(TopicIdentity, i32) -> Result<T, ClusterError>,
+        what: impl AsyncFnOnce(Located) -> Result<T, ClusterError>,
     ) -> Result<T, ClusterError> {
         let known = self.known().clone();
-        let (topic, leader) = match known {
+        let located = match known {
             Some(known) => known,
             None => {
                 let located = self.located().await?;
                 self.known().insert(located).clone()
             }
         };
-        let outcome = what(topic, leader).await;
+        let outcome = what(located).await;
         if outcome.is_err() {
             *self.known() = None;
         }
@@ -84,7 +93,7 @@ impl PartitionLog {
     }
 
     /// The topic as it is now and the partition's leader.
-    async fn located(&self) -> Result<(TopicIdentity, i32), ClusterError> {
+    async fn located(&self) -> Result<Located, ClusterError> {
         let metadata = self.cluster.metadata(Some(std::slice::from_ref(&self.topic))).await?;
         let topic = metadata.topic(&self.topic);
         let Some(topic) = topic.filter(|topic| topic.error == BrokerError::NONE) else {
@@ -93,10 +102,11 @@ impl PartitionLog {
             return Err(ClusterError::Refused { request: "find topic", subject, code, message: None });
         };
         let found = topic.partitions.iter().find(|found| found.partition == self.partition);
-        let leader = found.map(|found| found.leader).filter(|leader| *leader >= 0);
-        let leader = leader
+        let found = found.filter(|found| found.leader >= 0);
+        let found = found
             .ok_or_else(|| ClusterError::NoLeader { topic: self.topic.clone(), partition: self.partition })?;
-        Ok((topic.identity.clone(), leader))
+        let topic = topic.identity.clone();
+        Ok(Located { topic, leader: found.leader, leader_epoch: found.leader_epoch })
     }
 
     /// Appends one batch, acknowledged by all in-sync replicas.
@@ -105,10 +115,9 @@ impl PartitionLog {
     /// When that did not work within some twenty seconds.
     pub async fn append(&self, batch: &Bytes) -> Result<Appended, ClusterError> {
         persist(async || {
-            self.at_leader(async |topic, leader| {
-                self.cluster.append(leader, &topic, self.partition, batch).await
-            })
-            .await
+            let append =
+                async |at: Located| self.cluster.append(at.leader, &at.topic, self.partition, batch).await;
+            self.at_leader(append).await
         })
         .await
     }
@@ -124,7 +133,7 @@ impl PartitionLog {
                 batches.push(batch);
                 true
             };
-            self.for_each(from, collect).await?;
+            self.at_leader(async |at| self.read_at(&at, from, collect).await).await?;
             Ok(batches)
         })
         .await
@@ -136,9 +145,18 @@ impl PartitionLog {
     /// # Errors
     /// When the leader does not answer, or refuses.
     pub async fn for_each(&self, from: i64, each: impl FnMut(Batch) -> bool) -> Result<(), ClusterError> {
-        let read =
-            async |topic, leader| self.cluster.read_log(leader, &topic, self.partition, from, each).await;
-        self.at_leader(read).await
+        let located = self.located().await?;
+        self.read_at(&located, from, each).await
+    }
+
+    async fn read_at(
+        &self,
+        at: &Located,
+        from: i64,
+        each: impl FnMut(Batch) -> bool,
+    ) -> Result<(), ClusterError> {
+        let leader = (at.leader, at.leader_epoch);
+        self.cluster.read_log(leader, &at.topic, self.partition, from, each).await
     }
 
     /// The offset of the first record and the one after the last.
@@ -155,10 +173,8 @@ impl PartitionLog {
             found.error.check("list offsets of", subject(), None)?;
             Ok::<_, ClusterError>(found.offset)
         };
-        let bounds = async |_, leader| {
-            Ok((bound(leader, OffsetAt::Earliest).await?, bound(leader, OffsetAt::Latest).await?))
-        };
-        self.at_leader(bounds).await
+        let Located { leader, .. } = self.located().await?;
+        Ok((bound(leader, OffsetAt::Earliest).await?, bound(leader, OffsetAt::Latest).await?))
     }
 }
 
