@@ -166,12 +166,12 @@ impl Cluster {
 
     /// Freezes a node (SIGSTOP): connections stay open, nothing answers.
     pub fn pause(&mut self, node: u32) -> Result<(), Error> {
-        self.signal(node, "STOP")
+        self.running(node)?.freeze(STOP_PATIENCE)
     }
 
     /// Lets a frozen node go on (SIGCONT).
     pub fn resume(&mut self, node: u32) -> Result<(), Error> {
-        self.signal(node, "CONT")
+        self.running(node)?.signal("CONT")
     }
 
     /// Runs one of Kafka's command line tools, such as `org.apache.kafka.tools.TopicCommand`, and returns what it printed. The
@@ -180,11 +180,11 @@ impl Cluster {
         self.distribution.tool(main_class, args)
     }
 
-    fn signal(&mut self, node: u32, name: &str) -> Result<(), Error> {
+    fn running(&mut self, node: u32) -> Result<&Node, Error> {
         if !self.is_running(node) {
             return Err(Error::NotRunning { cluster: self.options.name.clone(), node });
         }
-        self.node(node)?.signal(name)
+        self.node(node)
     }
 
     fn addresses(&self, port: impl Fn(&Node) -> u16) -> String {

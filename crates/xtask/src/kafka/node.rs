@@ -1,9 +1,10 @@
 //! One node of a cluster: a directory, its ports, and a Java process or none.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::distribution::Distribution;
@@ -95,6 +96,21 @@ impl Node {
         }
     }
 
+    /// SIGSTOP, and waits until every thread has stopped: on other processors they run for a moment yet, and would still answer.
+    pub(super) fn freeze(&self, patience: Duration) -> Result<(), Error> {
+        self.signal("STOP")?;
+        let Some(child) = &self.process else { return Ok(()) };
+        let deadline = Instant::now() + patience;
+        while !has_stopped(child.id()).map_err(Error::io(format!("look at node {}", self.id)))? {
+            if Instant::now() >= deadline {
+                let doing = format!("freeze node {}", self.id);
+                return Err(Error::io(doing)(std::io::ErrorKind::TimedOut.into()));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// SIGKILL, and waits until the process is gone.
     pub(super) fn kill(&mut self, warden: &mut Warden) {
         if let Some(mut child) = self.process.take() {
@@ -113,10 +129,22 @@ impl Node {
         }
         let deadline = Instant::now() + patience;
         while self.is_running() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
         let orderly = !self.is_running();
         self.kill(warden);
         Ok(orderly)
     }
+}
+
+/// Whether all threads of a process are stopped (`T` in proc_pid_stat(5), behind the name in parentheses).
+fn has_stopped(process: u32) -> std::io::Result<bool> {
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        // One that has ended meanwhile answers no more.
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
+        if !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -8,6 +8,7 @@ use super::stage::Stage;
 use super::usage::{Usage, of_family, of_process};
 use crate::command::Failure;
 use std::io::{BufRead, BufReader, Write};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A run without progress for so long has failed.
@@ -47,6 +48,12 @@ struct Taken {
     usage: Usage,
 }
 
+/// Has what earlier runs left in memory written to disk, so that nobody pays for another's records.
+fn write_back() {
+    // Without such a command the figures are less fair, no more.
+    let _ = Command::new("sync").status();
+}
+
 /// Runs `contender` once; the target topic is created before, if it is to be there, and deleted afterwards.
 pub(super) fn measured(
     stage: &Stage,
@@ -54,6 +61,7 @@ pub(super) fn measured(
     job: &Job,
     run: &str,
 ) -> Result<Figures, Failure> {
+    write_back();
     let taken = match contender {
         Contender::Relay => {
             let relayed = relayed(&stage.nursery, job.log_bytes)?;
