@@ -55,6 +55,10 @@ impl Frame {
         self.payloads.push((self.head.len(), payload));
     }
 
+    pub(crate) fn reserve_payloads(&mut self, payloads: usize) {
+        self.payloads.reserve(payloads);
+    }
+
     /// Bytes on the wire, size field included.
     pub fn wire_bytes(&self) -> usize {
         self.head.len() + self.payload_bytes

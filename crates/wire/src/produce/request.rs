@@ -49,8 +49,10 @@ pub fn encode<'a>(
     batches: impl Iterator<Item = ProduceBatch<'a>> + Clone,
 ) -> Frame {
     let flexible = is_flexible(version);
-    let bytes = batches.clone().map(|batch| batch.copied_bytes()).sum::<usize>();
+    let mut count = 0;
+    let bytes: usize = batches.clone().inspect(|_| count += 1).map(|batch| batch.copied_bytes()).sum();
     let mut frame = Frame::request_of(API_KEY, version, client_id, flexible, FIXED_BYTES + bytes);
+    frame.reserve_payloads(count);
     let out = frame.body();
     if flexible {
         out.put_u8(0); // transactional id: null
