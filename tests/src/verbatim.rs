@@ -83,8 +83,7 @@ fn build() -> io::Result<PathBuf> {
 
 /// CPU time that a process has used, by its id or as `self`.
 pub fn cpu_time(process: &str) -> io::Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let fields = xtask::stat::fields(process)?;
     let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap_or(0));
     Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
 }

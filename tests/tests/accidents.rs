@@ -120,8 +120,8 @@ async fn retention_overtakes_what_a_killed_flow_had_copied_and_not_noted() {
         let config = FlowConfig { position_interval: Duration::from_secs(3600), ..continuing() };
         let stage = Stage::new();
         stage.topic("t", 1);
-        let alike = |count: usize| (0..count).map(|_| Record::keyless("the same"));
-        let append = || stage.source.append("t", 0, &batch(alike(3)).timestamp_ms(now_ms()).build()).unwrap();
+        let alike = || batch((0..3).map(|_| Record::keyless("the same"))).timestamp_ms(now_ms()).build();
+        let append = || stage.source.append("t", 0, &alike()).unwrap();
         let instance = stage.instance(config.clone(), &["t"]).await.unwrap();
         (0..10).for_each(|_| assert!(append() >= 0));
         eventually("all are copied", || records(&stage.target).len() == 30).await;
@@ -139,23 +139,18 @@ async fn retention_overtakes_what_a_killed_flow_had_copied_and_not_noted() {
 #[tokio::test(start_paused = true)]
 async fn a_source_is_truncated_below_what_a_killed_flow_had_noted() {
     for new in [0, 1, 10] {
-        let stage = Stage::new();
-        stage.topic("t", 1);
-        fill(&stage.source, "t", 0, 10);
-        let flow = stage.flow(&["t"]).await.config(continuing()).start().await.unwrap();
-        soon("caught up", flow.caught_up()).await.unwrap();
-        flow.shutdown().await.unwrap();
-        let never = FlowConfig { position_interval: Duration::from_secs(3600), ..continuing() };
-        let instance = stage.instance(never, &["t"]).await.unwrap();
-        fill(&stage.source, "t", 0, 5);
-        eventually("all are copied", || records(&stage.target).len() == 45).await;
-        instance.kill();
-        stage.source.truncate("t", 0, 15).unwrap();
-        for number in 0..new {
-            stage.source.append("t", 0, &numbered(&format!("new {number}"), 4).build()).unwrap();
-        }
-        let flow = stage.flow(&["t"]).await.config(continuing()).start().await;
-        let flow = flow.unwrap();
+        let (stage, flow) = interrupted(continuing(), async |stage| {
+            let never = FlowConfig { position_interval: Duration::from_secs(3600), ..continuing() };
+            let instance = stage.instance(never, &["t"]).await.unwrap();
+            fill(&stage.source, "t", 0, 5);
+            eventually("all are copied", || records(&stage.target).len() == 45).await;
+            instance.kill();
+            stage.source.truncate("t", 0, 15).unwrap();
+            for number in 0..new {
+                stage.source.append("t", 0, &numbered(&format!("new {number}"), 4).build()).unwrap();
+            }
+        })
+        .await;
         let caught_up = soon("caught up", flow.caught_up()).await;
         if let Err(FlowError::Stopped(stopped)) = caught_up {
             // The log reaches beyond what was noted again, and is another: there the copy is not what the source has.

@@ -5,3 +5,4 @@
 pub mod command;
 pub mod elf;
 pub mod kafka;
+pub mod stat;

@@ -9,7 +9,7 @@ use crate::task::FlowTask;
 use crate::task::events::Event;
 use std::sync::Arc;
 use tokio::time::Instant;
-use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError, OffsetAt, PartitionOffset};
+use verbatim_wire::cluster::ClusterError;
 use verbatim_wire::primitives::TopicId;
 
 /// What has happened to the source's log.
@@ -73,7 +73,7 @@ impl FlowTask {
         }
         let (generation, source) = (partition.generation, self.source.clone());
         self.beside(async move {
-            let outcome = bounds(&source, leader, &(name.topic, name.partition)).await;
+            let outcome = source.log_bounds(leader, (name.topic, name.partition)).await;
             Event::Bounds { number, generation, outcome }
         });
     }
@@ -203,28 +203,4 @@ impl Partition {
             self.gaps.push(gap);
         }
     }
-}
-
-/// First offset of a log and the one after its last.
-pub(crate) async fn bounds(
-    source: &Cluster,
-    leader: i32,
-    partition: &(Arc<str>, i32),
-) -> Result<(i64, i64), ClusterError> {
-    let partition = std::slice::from_ref(partition);
-    let (start, end) = tokio::try_join!(
-        source.list_offsets(leader, partition, OffsetAt::Earliest),
-        source.list_offsets(leader, partition, OffsetAt::Latest),
-    )?;
-    let one = |found: Vec<PartitionOffset>| {
-        let missing =
-            || ClusterError::Missing { request: "list offsets of", subject: format!("{partition:?}") };
-        let found = found.into_iter().next().ok_or_else(missing)?;
-        if found.error != BrokerError::NONE {
-            let (request, subject) = ("list offsets of", found.topic.to_string());
-            return Err(ClusterError::Refused { request, subject, code: found.error, message: None });
-        }
-        Ok::<_, ClusterError>(found.offset)
-    };
-    Ok((one(start)?, one(end)?))
 }

@@ -10,7 +10,6 @@
 //! How many records were copied beyond the position is known from the target's offsets, so no more of the source is read.
 
 use super::shared::distance as records_between;
-use crate::flow::accident::bounds;
 use crate::flow::fetch::FetchedSlice;
 use crate::flow::inspect::{InspectedBatch, Verdict, inspect};
 use crate::flow::repack::{Kept, RepackError, RepackLimits, kept, kept_of};
@@ -133,7 +132,7 @@ pub(crate) async fn align(source: &Cluster, target: &Cluster, what: &Align) -> R
 /// Why the source does not hold the offset that was noted.
 async fn gone(source: &Cluster, what: &Align, error: Misaligned) -> Result<Misaligned, ClusterError> {
     let ((topic, leader), partition) = (&what.source, what.partition);
-    let (log_start, log_end) = bounds(source, *leader, &(topic.name.clone(), partition)).await?;
+    let (log_start, log_end) = source.log_bounds(*leader, (topic.name.clone(), partition)).await?;
     let is_there = (log_start..=log_end).contains(&what.settled.source_offset);
     Ok(if is_there { error } else { Misaligned::Gone { log_start, log_end } })
 }

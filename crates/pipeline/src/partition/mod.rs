@@ -2,6 +2,7 @@
 
 mod align;
 mod cursor;
+mod landmarks;
 mod resume;
 mod shared;
 mod side;

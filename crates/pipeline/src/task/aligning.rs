@@ -89,6 +89,12 @@ impl FlowTask {
                 return self.stop(number, &Arc::new(StopReason::NotCompared { problem: error.to_string() }));
             }
         };
+        self.go_on_from(number, ground, aligned);
+    }
+
+    /// Copying goes on where the target ends, which is at this place of the source.
+    fn go_on_from(&mut self, number: u32, ground: Ground, aligned: Aligned) {
+        let Some(partition) = self.partition(number) else { return };
         for run in aligned.runs {
             partition.map.push(run.source, run.target, run.records);
         }
@@ -102,6 +108,7 @@ impl FlowTask {
         self.note_progress(number);
         self.copy(number);
     }
+
     /// The source's log no longer holds the offset that was noted, and the target holds records beyond it.
     fn gone(&mut self, number: u32, ground: Ground, (log_start, log_end): (i64, i64), now: Instant) {
         let Some(partition) = self.partition(number) else { return };
@@ -116,16 +123,11 @@ impl FlowTask {
             return self.stop(number, &Arc::new(StopReason::NotCompared { problem }));
         }
         // All that was copied from there on is lost on the source; what it has now is another log.
-        partition.map.skip_target(ground.end);
-        partition.settled.target_offset = ground.end;
-        partition.settled.sequence = ground.sequence;
-        partition.reset_cursor();
-        let has_epoch = partition.settled.leader_epoch >= 0;
-        self.note_progress(number);
-        self.copy(number);
+        let leader_epoch = partition.settled.leader_epoch;
+        self.go_on_from(number, ground, Aligned { source_offset: wanted, leader_epoch, runs: Vec::new() });
         // With the epoch of what was copied last the broker says where the logs parted; without, its end has to do, now: the log
         // may grow beyond the place before it is asked for it.
-        if !has_epoch {
+        if leader_epoch < 0 {
             self.accident(number, Accident::OutOfRange { wanted, log_start, log_end }, now);
         }
     }

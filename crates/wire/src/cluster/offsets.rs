@@ -79,6 +79,28 @@ impl Cluster {
         Ok(offsets.collect())
     }
 
+    /// The first offset of a partition's log and the one after its last replicated record, asked of broker `leader`.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or refuses.
+    pub async fn log_bounds(
+        &self,
+        leader: i32,
+        partition: (Arc<str>, i32),
+    ) -> Result<(i64, i64), ClusterError> {
+        const REQUEST: &str = "list offsets of";
+        let asked = [partition];
+        let bound = async |at| {
+            let subject = || asked.iter().map(|(topic, partition)| format!("{topic}-{partition}")).collect();
+            let found = self.list_offsets(leader, &asked, at).await?.into_iter().next();
+            let found =
+                found.ok_or_else(|| ClusterError::Missing { request: REQUEST, subject: subject() })?;
+            found.error.check(REQUEST, subject(), None)?;
+            Ok::<_, ClusterError>(found.offset)
+        };
+        tokio::try_join!(bound(OffsetAt::Earliest), bound(OffsetAt::Latest))
+    }
+
     /// Moves the first offset of each of `partitions` up to the given one; −1 means the high watermark. Returns the
     /// low watermark of all replicas, which is where the log begins then; −1 with an error. Asking for an offset
     /// below the log's start changes nothing and is no error.

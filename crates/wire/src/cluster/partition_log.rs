@@ -1,6 +1,6 @@
 //! The one partition of a topic that keeps small facts: read from the start, appended to.
 
-use super::{Appended, BrokerError, Cluster, ClusterError, OffsetAt, persist};
+use super::{Appended, BrokerError, Cluster, ClusterError, persist};
 use crate::fetch::TopicIdentity;
 use crate::records::Batch;
 use crate::records::builder::{BatchBuilder, BatchOptions, BuildError};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const UNPACKED_LIMIT_BYTES: usize = 16 << 20;
 
 /// A partition of a topic, wherever its leader is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PartitionLog {
     /// The cluster.
     pub cluster: Cluster,
@@ -22,7 +22,7 @@ pub struct PartitionLog {
     /// The partition.
     pub partition: i32,
     /// What the topic is and who leads, until a request fails.
-    known: Arc<Mutex<Option<Located>>>,
+    known: Mutex<Option<Located>>,
 }
 
 /// Where a partition's log is.
@@ -60,7 +60,7 @@ pub struct UnreadableBatch {
 impl PartitionLog {
     /// Partition `partition` of `topic`.
     pub fn new(cluster: Cluster, topic: impl Into<Arc<str>>, partition: i32) -> Self {
-        Self { cluster, topic: topic.into(), partition, known: Arc::default() }
+        Self { cluster, topic: topic.into(), partition, known: Mutex::default() }
     }
 
     /// Partition 0 of `topic`.
@@ -164,17 +164,8 @@ impl PartitionLog {
     /// # Errors
     /// When the leader does not answer, or refuses.
     pub async fn bounds(&self) -> Result<(i64, i64), ClusterError> {
-        let asked = [(self.topic.clone(), self.partition)];
-        let bound = async |leader, at| {
-            let found = self.cluster.list_offsets(leader, &asked, at).await?.into_iter().next();
-            let subject = || format!("{}-{}", self.topic, self.partition);
-            let found =
-                found.ok_or_else(|| ClusterError::Missing { request: "list offsets", subject: subject() })?;
-            found.error.check("list offsets of", subject(), None)?;
-            Ok::<_, ClusterError>(found.offset)
-        };
         let Located { leader, .. } = self.located().await?;
-        Ok((bound(leader, OffsetAt::Earliest).await?, bound(leader, OffsetAt::Latest).await?))
+        self.cluster.log_bounds(leader, (self.topic.clone(), self.partition)).await
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::Answer;
 use crate::cluster::Lane;
-use std::fmt;
 use tokio::sync::mpsc::OwnedPermit;
 
 /// What the asker knows a request by, where answers of many connections come together.
@@ -37,15 +36,6 @@ impl Reply {
         match self {
             Self::Call(reply) => reply(answer),
             Self::Queue(to, room) => drop(room.send(Answered { to, answer })),
-        }
-    }
-}
-
-impl fmt::Debug for Reply {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Call(_) => formatter.write_str("Call"),
-            Self::Queue(to, _) => formatter.debug_tuple("Queue").field(to).finish(),
         }
     }
 }

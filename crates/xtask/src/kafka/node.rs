@@ -11,6 +11,7 @@ use super::distribution::Distribution;
 use super::error::{Error, tail_of};
 use super::options::{Options, Ports};
 use super::warden::Warden;
+use crate::stat;
 
 /// Lines of a broker's log worth repeating in a message.
 const LOG_TAIL_LINES: usize = 25;
@@ -137,12 +138,13 @@ impl Node {
     }
 }
 
-/// Whether all threads of a process are stopped (`T` in proc_pid_stat(5), behind the name in parentheses).
+/// Whether all threads of a process are stopped (`T` in proc_pid_stat(5)).
 fn has_stopped(process: u32) -> std::io::Result<bool> {
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let thread = task?.file_name();
         // One that has ended meanwhile answers no more.
-        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
-        if !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T')) {
+        let Ok(fields) = stat::fields(&format!("{process}/task/{}", thread.display())) else { continue };
+        if !fields.trim_start().starts_with('T') {
             return Ok(false);
         }
     }

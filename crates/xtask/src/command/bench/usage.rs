@@ -1,5 +1,6 @@
 //! What a process costs: CPU and memory, as the kernel counts them (Linux).
 
+use crate::stat;
 use std::fs;
 
 /// Clock ticks per second in /proc (`USER_HZ`, 100 on every Linux).
@@ -16,7 +17,7 @@ pub(super) struct Usage {
 
 /// Of process `pid` alone; `None` once it is gone. One that has ended and was not waited for yet still tells its CPU time.
 pub(super) fn of_process(pid: u32) -> Option<Usage> {
-    let fields = stat(pid)?;
+    let fields = stat::fields(&pid.to_string()).ok()?;
     let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok());
     let cpu_seconds = ticks.sum::<f64>() / TICKS;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -39,21 +40,17 @@ pub(super) fn of_family(pid: u32) -> Option<Usage> {
 
 /// Whether the process has ended, waited for or not.
 pub(super) fn has_ended(pid: u32) -> bool {
-    stat(pid).is_none_or(|fields| matches!(fields.split_whitespace().next(), Some("Z" | "X")))
-}
-
-/// The fields of /proc/PID/stat from the third (the state) on.
-fn stat(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses, which may hold anything.
-    stat.rsplit_once(')').map(|(_, fields)| fields.to_owned())
+    stat::fields(&pid.to_string())
+        .map_or(true, |fields| matches!(fields.split_whitespace().next(), Some("Z" | "X")))
 }
 
 fn descendants(ancestor: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let parents: Vec<(u32, u32)> = processes
-        .filter_map(|pid| Some((pid, stat(pid)?.split_whitespace().nth(1)?.parse().ok()?)))
+        .filter_map(|pid| {
+            Some((pid, stat::fields(&pid.to_string()).ok()?.split_whitespace().nth(1)?.parse().ok()?))
+        })
         .collect();
     let mut family = vec![ancestor];
     let mut at = 0;
