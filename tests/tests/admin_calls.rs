@@ -344,7 +344,8 @@ async fn an_empty_transaction_leaves_a_marker_on_each_partition() {
 }
 
 fn offset_of(found: &LastBatch) -> Result<Option<(i64, i64)>, BrokerError> {
-    let batch = found.batch.clone()?;
+    let batch = found.batch.as_ref().map_err(|code| *code)?;
+    let batch = batch.as_ref();
     Ok(batch.map(|batch| (batch.header.base_offset, batch.header.next_offset())))
 }
 

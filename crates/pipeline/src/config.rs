@@ -55,6 +55,9 @@ pub struct FlowConfig {
     /// Round trip from where on a cluster is far: then several ranges of a partition are fetched at once, and more requests of
     /// batches are under way, as far as `far_budget_bytes` goes. Default 5 ms.
     pub far_round_trip: Duration,
+    /// Whether the payloads of large batches are left in the kernel (splice(2)), where both clusters are reached by TCP without
+    /// TLS, on Linux. Default: yes.
+    pub splice: bool,
     /// How long a source broker waits when there is nothing new. Default 500 ms.
     pub fetch_max_wait: Duration,
     /// Connections that produce to one target broker; each partition keeps to one. 1 to 255, default 2.
@@ -164,6 +167,7 @@ impl Default for FlowConfig {
             fetch_max_bytes: 1 << 20,
             partition_max_bytes: 1 << 20,
             far_round_trip: Duration::from_millis(5),
+            splice: true,
             fetch_max_wait: Duration::from_millis(500),
             lanes_per_broker: 2,
             requests_per_lane: 5,

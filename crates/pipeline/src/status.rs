@@ -69,6 +69,7 @@ impl Status {
         self.partitions.iter().fold(Counters::default(), |mut total, partition| {
             let Counters {
                 forwarded_batches,
+                spliced_batches,
                 repacked_batches,
                 merged_batches,
                 records,
@@ -79,6 +80,7 @@ impl Status {
                 filled_offsets,
             } = partition.counters;
             total.forwarded_batches += forwarded_batches;
+            total.spliced_batches += spliced_batches;
             total.repacked_batches += repacked_batches;
             total.merged_batches += merged_batches;
             total.records += records;

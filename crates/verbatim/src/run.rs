@@ -28,6 +28,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         to_ca_file,
         memory,
         batching,
+        no_splice,
         max_rate,
         config: _,
         flows: _,
@@ -53,6 +54,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     config.starts = start.iter().map(|text| StartOf::parse(text)).collect::<Result<_, _>>()?;
     config.rates.set(max_rate, Vec::new());
     config.flow.batching = batching.into();
+    config.flow.splice = !no_splice;
     if let Some(mebibytes) = memory {
         let bytes = (mebibytes as usize) << 20;
         (config.flow.budget_bytes, config.flow.far_budget_bytes) = (bytes, bytes);

@@ -4,9 +4,10 @@
 //! with the place in the head they come after. A frame is written with vectored writes; no payload byte is
 //! ever copied into it.
 
+use crate::pipe::{PipedBytes, Tail};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 
 /// Bytes in front of every request: size, API key, API version, correlation id.
 const PREFIX_BYTES: usize = 12;
@@ -16,8 +17,27 @@ const PREFIX_BYTES: usize = 12;
 pub struct Frame {
     head: BytesMut,
     /// Requests of few payloads need no memory of their own for their list.
-    payloads: SmallVec<[(usize, Bytes); 4]>,
+    payloads: SmallVec<[(usize, Payload); 4]>,
     payload_bytes: usize,
+    /// Something that belongs into it is not to be had.
+    is_incomplete: bool,
+}
+
+/// What is chained.
+#[derive(Debug)]
+enum Payload {
+    Memory(Bytes),
+    Pipe(PipedBytes),
+}
+
+impl Payload {
+    /// The bytes, where they are in memory.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::Pipe(_) => &[],
+        }
+    }
 }
 
 impl Frame {
@@ -41,7 +61,7 @@ impl Frame {
         head.put_i32(0);
         crate::primitives::put_string(&mut head, false, client_id);
         crate::primitives::put_no_tags(&mut head, flexible);
-        Self { head, payloads: SmallVec::new(), payload_bytes: 0 }
+        Self { head, payloads: SmallVec::new(), payload_bytes: 0, is_incomplete: false }
     }
 
     /// Where the request's own fields are written.
@@ -52,7 +72,16 @@ impl Frame {
     /// Chains `payload` after what has been written so far.
     pub(crate) fn chain(&mut self, payload: Bytes) {
         self.payload_bytes += payload.len();
-        self.payloads.push((self.head.len(), payload));
+        self.payloads.push((self.head.len(), Payload::Memory(payload)));
+    }
+
+    /// Chains what was left in the kernel. One that was taken before leaves the frame incomplete: it is not written then.
+    pub(crate) fn chain_tail(&mut self, tail: &Tail) {
+        self.payload_bytes += tail.len();
+        match tail.take() {
+            Some(piped) => self.payloads.push((self.head.len(), Payload::Pipe(piped))),
+            None => self.is_incomplete = true,
+        }
     }
 
     pub(crate) fn reserve_payloads(&mut self, payloads: usize) {
@@ -98,19 +127,68 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// The unwritten pieces, in order; empty ones included.
+    /// The unwritten pieces up to the next pipe, in order; empty ones included.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let pending = self.frame.payloads.get(self.payload..).unwrap_or_default();
+        let pipe = pending.iter().position(|(_, payload)| matches!(payload, Payload::Pipe(_)));
+        let pending = pipe.and_then(|pipe| pending.get(..=pipe)).unwrap_or(pending);
         let mut from = self.head_read;
         let mut skip = self.payload_read;
         let chained = pending.iter().flat_map(move |(at, payload)| {
             let head = self.frame.head.get(from..*at).unwrap_or_default();
-            let payload = payload.get(skip..).unwrap_or_default();
+            let payload = payload.bytes().get(skip..).unwrap_or_default();
             (from, skip) = (from.max(*at), 0);
             [head, payload]
         });
-        let last = pending.last().map_or(self.head_read, |(at, _)| self.head_read.max(*at));
+        let last = match pending.last() {
+            _ if pipe.is_some() => self.frame.head.len(),
+            Some((at, _)) => self.head_read.max(*at),
+            None => self.head_read,
+        };
         chained.chain(std::iter::once(self.frame.head.get(last..).unwrap_or_default()))
+    }
+
+    /// Whether all of it is to be had.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.frame.is_incomplete
+    }
+
+    /// Whether a pipe comes somewhere behind what is written.
+    pub(crate) fn has_pipe(&self) -> bool {
+        let pending = self.frame.payloads.get(self.payload..).unwrap_or_default();
+        pending.iter().any(|(_, payload)| matches!(payload, Payload::Pipe(_)))
+    }
+
+    /// The pipe that comes next, if it is one, and whether more follows it.
+    pub(crate) fn next_pipe(&mut self) -> Option<(&mut PipedBytes, bool)> {
+        let (at, payload) = self.frame.payloads.get_mut(self.payload)?;
+        match payload {
+            Payload::Pipe(piped) if *at == self.head_read => {
+                let more = self.remaining > piped.len();
+                Some((piped, more))
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes that `count` bytes of the pipe that comes next are written.
+    pub(crate) fn poured(&mut self, count: usize) {
+        self.remaining = self.remaining.saturating_sub(count);
+        if self.next_pipe().is_some_and(|(piped, _)| piped.len() == 0) {
+            self.payload += 1;
+        }
+    }
+
+    /// Takes everything that is in pipes into memory.
+    pub(crate) fn gather(&mut self) -> io::Result<()> {
+        for (_, payload) in &mut self.frame.payloads {
+            if let Payload::Pipe(piped) = payload {
+                let mut bytes = Vec::new();
+                piped.read_into(&mut bytes)?;
+                *payload = Payload::Memory(bytes.into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -141,7 +219,7 @@ impl Buf for Sealed {
             let head = count.min(head_end.saturating_sub(self.head_read));
             self.head_read += head;
             count -= head;
-            let Some((_, payload)) = next else { return };
+            let Some((_, Payload::Memory(payload))) = next else { return };
             let body = count.min(payload.len() - self.payload_read);
             self.payload_read += body;
             count -= body;

@@ -7,6 +7,7 @@ pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod messages;
+pub mod pipe;
 pub mod primitives;
 pub mod produce;
 pub mod records;

@@ -18,17 +18,31 @@ pub struct Malformed {
 /// Reads a frame front to back; byte fields come out as slices of it.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
-    frame: &'a Bytes,
+    bytes: &'a [u8],
+    /// What slices are taken of; without it they are copies.
+    frame: Option<&'a Bytes>,
+    /// Bytes of the frame, of which the last may not be there yet.
+    len: usize,
     position: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(frame: &'a Bytes) -> Self {
-        Self { frame, position: 0 }
+        Self { bytes: frame, frame: Some(frame), len: frame.len(), position: 0 }
+    }
+
+    /// Reads what is there of a frame of `len` bytes, from `position` on.
+    pub(crate) fn of_part(bytes: &'a [u8], len: usize, position: usize) -> Self {
+        Self { bytes, frame: None, len, position }
+    }
+
+    /// Bytes read.
+    pub(crate) fn position(&self) -> usize {
+        self.position
     }
 
     pub(crate) fn remaining(&self) -> usize {
-        self.frame.len().saturating_sub(self.position)
+        self.len.saturating_sub(self.position)
     }
 
     pub(crate) fn malformed(&self, problem: &'static str) -> Malformed {
@@ -38,7 +52,7 @@ impl<'a> Reader<'a> {
     /// The next `N` bytes, their end checked once.
     #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let bytes = self.frame.get(self.position..).and_then(|rest| rest.first_chunk::<N>());
+        let bytes = self.bytes.get(self.position..).and_then(|rest| rest.first_chunk::<N>());
         let Some(bytes) = bytes else { return Err(self.malformed("the frame ends inside a field")) };
         self.position += N;
         Ok(*bytes)
@@ -60,7 +74,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn uvarint(&mut self) -> Result<u32, Malformed> {
         // Most are of one byte: short lengths, and no tagged fields.
-        match self.frame.get(self.position) {
+        match self.bytes.get(self.position) {
             Some(byte) if *byte < 0x80 => {
                 self.position += 1;
                 Ok(u32::from(*byte))
@@ -87,16 +101,19 @@ impl<'a> Reader<'a> {
     /// `len` bytes as a slice of the frame.
     #[inline]
     pub(crate) fn slice(&mut self, len: usize) -> Result<Bytes, Malformed> {
-        if len > self.remaining() {
+        let Some(bytes) = self.bytes.get(self.position..).and_then(|rest| rest.get(..len)) else {
             return Err(self.malformed("a length beyond the end of the frame"));
-        }
-        let slice = self.frame.slice(self.position..self.position + len);
+        };
+        let slice = match self.frame {
+            Some(frame) => frame.slice(self.position..self.position + len),
+            None => Bytes::copy_from_slice(bytes),
+        };
         self.position += len;
         Ok(slice)
     }
 
     /// A nullable byte or string field with its length in 16 or 32 bits or as a compact varint.
-    fn nullable(&mut self, len: i64) -> Result<Option<Bytes>, Malformed> {
+    pub(crate) fn nullable(&mut self, len: i64) -> Result<Option<Bytes>, Malformed> {
         match usize::try_from(len) {
             Ok(len) => self.slice(len).map(Some),
             Err(_) if len == -1 => Ok(None),
@@ -104,9 +121,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn nullable_bytes(&mut self, flexible: bool) -> Result<Option<Bytes>, Malformed> {
-        let len = if flexible { i64::from(self.uvarint()?) - 1 } else { i64::from(self.i32()?) };
-        self.nullable(len)
+    /// The length of a nullable byte field, which comes next.
+    #[inline]
+    pub(crate) fn bytes_len(&mut self, flexible: bool) -> Result<i64, Malformed> {
+        Ok(if flexible { i64::from(self.uvarint()?) - 1 } else { i64::from(self.i32()?) })
     }
 
     pub(crate) fn nullable_string(&mut self, flexible: bool) -> Result<Option<Bytes>, Malformed> {

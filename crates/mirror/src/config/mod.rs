@@ -83,6 +83,8 @@ pub struct FlowSettings {
     pub isolation: Isolation,
     /// Whether small batches become larger ones where a partition is behind.
     pub batching: Batching,
+    /// Whether the payloads of large batches are left in the kernel where that can be.
+    pub splice: bool,
     /// Memory for data on its way, in bytes; `None` for 16 MiB, and 64 where a cluster is far.
     pub memory_bytes: Option<usize>,
     /// Bytes per second that the flow may write.
@@ -201,6 +203,7 @@ impl FlowSettings {
             follow_retention: false,
             isolation: Isolation::ReadCommitted,
             batching: Batching::Verbatim,
+            splice: true,
             memory_bytes: None,
             max_rate: None,
             topic_max_rate: Vec::new(),

@@ -103,6 +103,7 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
                 Batching::Adaptive => "adaptive",
             }),
         ),
+        ("splice", flow.splice.to_string()),
         ("memory", flow.memory_bytes.map_or_else(String::new, |bytes| bytes.to_string())),
         ("max_rate", text(&flow.max_rate.map_or_else(|| "off".to_owned(), |rate| rate.to_string()))),
         ("topic_max_rate", list(&flow.topic_max_rate)),

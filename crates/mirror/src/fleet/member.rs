@@ -184,6 +184,7 @@ pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
             on_source_accident: flow.on_source_accident,
             follow_retention: flow.follow_retention,
             batching: flow.batching,
+            splice: flow.splice,
             budget_bytes: flow.memory_bytes.unwrap_or(defaults.budget_bytes),
             far_budget_bytes: flow.memory_bytes.unwrap_or(defaults.far_budget_bytes),
             ..FlowConfig::default()

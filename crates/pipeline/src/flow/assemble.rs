@@ -144,6 +144,7 @@ impl FlowTask {
                 partition: partition.partition,
                 header: &patched.header,
                 payload: &patched.payload,
+                tail: patched.tail.as_ref(),
             })
         };
         let timeout_ms = i32::try_from(self.config.produce_timeout.as_millis()).unwrap_or(i32::MAX);

@@ -2,19 +2,18 @@
 //! request is under way, within the budget.
 
 use super::accident::{Accident, Ending};
+use super::ranges::Seen;
 use crate::broker::{Link, Outstanding};
 use crate::error::{Side, StopReason};
 use crate::partition::{Goal, Partition};
 use crate::task::{FlowTask, room};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ErrorClass, Lane};
-use verbatim_wire::connection::{Answer, Asked};
-use verbatim_wire::fetch::{
-    AbortedTransaction, DivergingEpoch, FetchAnswer, FetchLimits, FetchedPartition, Isolation,
-};
+use verbatim_wire::connection::{Asked, ConnectionError, Received};
+use verbatim_wire::fetch::{AbortedTransaction, DivergingEpoch, FetchLimits, FetchedPartition, Isolation};
+use verbatim_wire::records::Fetched;
 
 /// What one answer holds of one partition.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub(crate) struct FetchedSlice {
     /// Offset asked for.
     pub(crate) from_offset: i64,
     /// Entries of the log, the last one possibly cut.
-    pub(crate) records: Bytes,
+    pub(crate) records: Fetched,
     pub(crate) aborted_transactions: Vec<AbortedTransaction>,
 }
 
@@ -94,11 +93,17 @@ impl FlowTask {
         self.last_fetched = node;
         let frame = broker.session.next_request(version, connection.client_id(), &limits);
         let wait = Duration::from_millis(u64::from(max_wait.unsigned_abs()));
-        connection.submit_to(frame, wait, Asked { node, lane: Lane::Fetch(0), request }, room);
+        connection.submit_to(frame, wait, self.payloads, Asked { node, lane: Lane::Fetch(0), request }, room);
     }
 
     /// An answer: its batches go through the stages at once, the broker gets its next request after.
-    pub(crate) fn fetched(&mut self, node: i32, request: u64, answer: Answer, now: Instant) {
+    pub(crate) fn fetched(
+        &mut self,
+        node: i32,
+        request: u64,
+        answer: Result<Received, Arc<ConnectionError>>,
+        now: Instant,
+    ) {
         let Some(broker) = self.sources.get_mut(&node) else { return };
         let Some(outstanding) = broker.outstanding.take_if(|outstanding| outstanding.request == request)
         else {
@@ -107,7 +112,7 @@ impl FlowTask {
         self.budget.release(outstanding.reserved_bytes);
         let Link::Open { version, .. } = broker.link else { return };
         let decoded = match answer {
-            Ok(frame) => FetchAnswer::decode(version, &frame),
+            Ok(received) => received.into_fetched(version),
             Err(error) => return self.source_failed(node, &error, now),
         };
         let answer = match decoded {
@@ -163,9 +168,10 @@ impl FlowTask {
             return self.out_of_range(number); // Shorter than what was copied of it, or its high watermark is behind.
         }
         if !fetched.records.is_empty() {
+            let seen = Seen::of(&fetched.records);
             let slice = partition.slice_of(fetched);
-            self.inspect_slice(number, &slice, now);
-            self.read_in_ranges_if_far(number, &slice);
+            self.inspect_slice(number, slice, now);
+            self.read_in_ranges_if_far(number, seen);
         }
         self.check_goal(number);
         self.realign_if_short(number, now);

@@ -6,6 +6,7 @@ use verbatim_wire::records::{Batch, BatchHeader, ControlKind, ControlRecord, Ent
 
 use super::fetch::FetchedSlice;
 use crate::error::StopReason;
+use crate::partition::{Failure, Partition};
 use crate::positions::Origins;
 use crate::task::FlowTask;
 use tokio::time::Instant;
@@ -69,13 +70,13 @@ pub(crate) struct InspectedBatch {
 /// Walks `slice` and calls `each` with every whole entry in log order, until it returns `false`. A cut tail
 /// is left to the next fetch. Returns the position after the last entry seen.
 pub(crate) fn inspect(
-    slice: &FetchedSlice,
+    slice: FetchedSlice,
     isolation: Isolation,
     mut each: impl FnMut(InspectedBatch) -> bool,
 ) -> i64 {
     let mut aborted = AbortedWalk::new(&slice.aborted_transactions, isolation);
     let mut position = slice.from_offset;
-    for entry in Walker::new(slice.records.clone()) {
+    for entry in Walker::new(slice.records) {
         let inspected = match entry {
             Entry::Partial { .. } => break,
             Entry::Malformed { offset, .. } => {
@@ -131,7 +132,7 @@ fn legacy(offset: i64, bytes: bytes::Bytes, position: i64) -> InspectedBatch {
         if offset < position { Verdict::BeforeStart } else { Verdict::Repack(RepackReason::Legacy) };
     InspectedBatch {
         verdict,
-        batch: Batch { header: placeholder(offset), bytes },
+        batch: Batch { header: placeholder(offset), bytes, tail: None },
         from_offset: position,
         next_offset: offset.saturating_add(1).max(position),
         is_gap: false,
@@ -141,7 +142,7 @@ fn legacy(offset: i64, bytes: bytes::Bytes, position: i64) -> InspectedBatch {
 fn malformed(offset: i64, problem: &'static str) -> InspectedBatch {
     InspectedBatch {
         verdict: Verdict::Corrupt(problem),
-        batch: Batch { header: placeholder(offset), bytes: bytes::Bytes::new() },
+        batch: Batch { header: placeholder(offset), bytes: bytes::Bytes::new(), tail: None },
         from_offset: offset,
         next_offset: offset,
         is_gap: false,
@@ -217,9 +218,19 @@ impl InspectedBatch {
     }
 }
 
+impl Partition {
+    /// Whether what comes next goes on by its header alone.
+    fn forwards_unseen(&self) -> bool {
+        !self.is_repacking
+            && self.backlog.is_empty()
+            && self.cursor.records_to_pass == 0
+            && self.cursor.landmark.is_none()
+    }
+}
+
 impl FlowTask {
     /// The stage itself: moves the partition's cursor past `slice` and hands its batches on.
-    pub(crate) fn inspect_slice(&mut self, number: u32, slice: &FetchedSlice, now: Instant) {
+    pub(crate) fn inspect_slice(&mut self, number: u32, slice: FetchedSlice, now: Instant) {
         let mut batches = std::mem::take(&mut self.scratch);
         let origins = self.origins.clone();
         let mut unknown: Option<(i64, i64)> = None;
@@ -261,11 +272,19 @@ impl FlowTask {
     }
 
     /// One batch in log order: on its way, into the backlog behind one that is being repacked, or dropped.
-    pub(crate) fn take(&mut self, number: u32, inspected: InspectedBatch, now: Instant) {
+    pub(crate) fn take(&mut self, number: u32, mut inspected: InspectedBatch, now: Instant) {
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         let Some(route) = self.routes.topic(partition.topic) else { return };
         if partition.ending.is_some() || !partition.state.is_copying() {
             return;
+        }
+        // What is to be looked at has to be in memory.
+        if inspected.batch.tail.is_some()
+            && (inspected.verdict != Verdict::Forward || !partition.forwards_unseen())
+            && let Err(error) = inspected.batch.gather(self.source.pool())
+        {
+            tracing::warn!(number, %error, "a batch left in the kernel is lost; fetching it again");
+            return self.fail(number, Failure::Passing, now);
         }
         let may_be_compacted = route.source_traits.may_be_compacted || route.target_traits.is_compacted;
         let (unpacked_bytes, pool) = (self.config.repack_limit_bytes, self.source.pool());
@@ -281,7 +300,7 @@ impl FlowTask {
         let leader_epoch = inspected.batch.header.partition_leader_epoch;
         match inspected.verdict {
             Verdict::Forward => {
-                let routed = self.route(&inspected);
+                let routed = self.route(inspected);
                 self.patch(number, routed, now);
                 return;
             }

@@ -149,7 +149,8 @@ impl Partition {
                 0 => batch.payload.len() + usize::try_from(batch.records).unwrap_or(0) * GROWTH_BYTES,
                 _ => batch.payload.len(),
             };
-            let is_next = batch.stretches.is_none()
+            let is_next = batch.tail.is_none()
+                && batch.stretches.is_none()
                 && batch.source_offset == next_offset
                 && (count == 0 || batch.fill_before == 0)
                 && batch.codec() == codec
@@ -199,6 +200,7 @@ impl Partition {
         let merged = PatchedBatch {
             header: header.to_bytes(),
             payload,
+            tail: None,
             records: header.records_count,
             source_next,
             leader_epoch,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::time::Instant;
 use verbatim_wire::connection::BufferPool;
+use verbatim_wire::pipe::Tail;
 use verbatim_wire::records::{BatchHeader, HEADER_BYTES, ProducerStamp, patch};
 
 /// A batch that knows its target partition.
@@ -18,6 +19,8 @@ use verbatim_wire::records::{BatchHeader, HEADER_BYTES, ProducerStamp, patch};
 pub(crate) struct RoutedBatch {
     pub(crate) header: BatchHeader,
     pub(crate) payload: Bytes,
+    /// The rest of the payload, where it was left in the kernel.
+    pub(crate) tail: Option<Tail>,
     /// Source offset of its first record.
     pub(crate) source_offset: i64,
     /// Source offsets of its records as stretches (first offset, number), if they are not one.
@@ -33,6 +36,8 @@ pub(crate) struct RoutedBatch {
 pub(crate) struct PatchedBatch {
     pub(crate) header: [u8; HEADER_BYTES],
     pub(crate) payload: Bytes,
+    /// The rest of the payload, where it was left in the kernel: gone with the request it is sent in.
+    pub(crate) tail: Option<Tail>,
     pub(crate) records: i32,
     pub(crate) source_offset: i64,
     pub(crate) stretches: Option<Box<[(i64, i64)]>>,
@@ -56,7 +61,7 @@ pub(crate) struct PatchedBatch {
 
 impl PatchedBatch {
     pub(crate) fn bytes(&self) -> usize {
-        HEADER_BYTES + self.payload.len()
+        HEADER_BYTES + self.payload.len() + self.tail.as_ref().map_or(0, Tail::len)
     }
 
     /// Number of its codec.
@@ -65,9 +70,10 @@ impl PatchedBatch {
     }
 
     /// Whether the bytes as fetched match the checksum they came with: reads all of them. The checksum was
-    /// moved with the header, not recomputed, so damage done before us still shows.
-    pub(crate) fn is_intact(&self) -> bool {
-        BatchHeader::parse(&self.header).is_some_and(|header| patch::crc_is_right(&header, &self.payload))
+    /// moved with the header, not recomputed, so damage done before us still shows. `None` where they were left in the kernel.
+    pub(crate) fn is_intact(&self) -> Option<bool> {
+        let is_right = |header| patch::crc_is_right(&header, &self.payload);
+        self.tail.is_none().then(|| BatchHeader::parse(&self.header).is_some_and(is_right))
     }
 }
 
@@ -104,6 +110,7 @@ impl FlowTask {
         let patched = PatchedBatch {
             header: patch::patched(&routed.header, stamp).to_bytes(),
             payload: routed.payload,
+            tail: routed.tail,
             records,
             source_offset: routed.source_offset,
             stretches: routed.stretches,
@@ -244,6 +251,7 @@ impl FlowTask {
             let routed = RoutedBatch {
                 header,
                 payload,
+                tail: None,
                 source_offset,
                 stretches,
                 source_next,

@@ -7,7 +7,7 @@ use crate::task::{FlowTask, room};
 use std::ops::Bound;
 use tokio::time::Instant;
 use verbatim_wire::cluster::Lane;
-use verbatim_wire::connection::Asked;
+use verbatim_wire::connection::{Asked, Payloads};
 
 impl FlowTask {
     /// Sends on every lane that has something to send and room for it.
@@ -64,7 +64,7 @@ impl FlowTask {
         lane.requests.push_back(ProduceInFlight { request, numbers, bytes, sent_at: Instant::now() });
         let wait = self.config.produce_timeout;
         let asked = Asked { node: key.node, lane: Lane::Produce(key.index), request };
-        connection.submit_to(frame, wait, asked, room);
+        connection.submit_to(frame, wait, Payloads::InMemory, asked, room);
         true
     }
 }

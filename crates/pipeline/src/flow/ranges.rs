@@ -7,7 +7,6 @@
 //! what is there twice is passed over; where it ends before the next, what is missing is asked for. Anything but records sets the
 //! partition back into its session, which knows what to make of it.
 
-use super::fetch::FetchedSlice;
 use crate::partition::Partition;
 use crate::task::FlowTask;
 use crate::task::events::Event;
@@ -15,7 +14,7 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ClusterError, Lane, Range};
 use verbatim_wire::fetch::FetchedPartition;
-use verbatim_wire::records::BatchHeader;
+use verbatim_wire::records::{BatchHeader, Fetched};
 
 /// Connections to a broker that ranges are spread over.
 const LANES: u64 = 2;
@@ -89,15 +88,25 @@ fn offsets_in(bytes: usize, seen: (usize, i64)) -> i64 {
     i64::try_from(bytes as u128 * seen_offsets / seen_bytes).unwrap_or(i64::MAX).max(1)
 }
 
-/// Offset and size of the first batch in `records`.
-fn first_batch(records: &[u8]) -> Option<(i64, usize)> {
-    let header = BatchHeader::parse(records)?;
-    Some((header.base_offset, header.batch_bytes()?))
+/// What is seen of a slice before it is handed on.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    bytes: usize,
+    /// Offset and size of the first batch.
+    first: Option<(i64, usize)>,
+}
+
+impl Seen {
+    pub(crate) fn of(records: &Fetched) -> Self {
+        let header = BatchHeader::parse(records.bytes());
+        let first = header.and_then(|header| Some((header.base_offset, header.batch_bytes()?)));
+        Self { bytes: records.len(), first }
+    }
 }
 
 impl FlowTask {
     /// After an answer of its session: goes over to ranges if that is worth it.
-    pub(crate) fn read_in_ranges_if_far(&mut self, number: u32, slice: &FetchedSlice) {
+    pub(crate) fn read_in_ranges_if_far(&mut self, number: u32, seen: Seen) {
         if self.origins.is_some() || self.is_draining {
             return; // Where records came from is learned batch by batch.
         }
@@ -109,8 +118,8 @@ impl FlowTask {
             return;
         }
         let mut ranges = Ranges::default();
-        let Some(first) = first_batch(&slice.records) else { return };
-        ranges.see(slice.records.len(), first, partition.cursor.offset);
+        let Some(first) = seen.first else { return };
+        ranges.see(seen.bytes, first, partition.cursor.offset);
         let (_, offsets) = ranges.size(limit);
         let left = partition.source.end_offset.map_or(0, |end| end - partition.cursor.offset);
         if ranges.seen.1 == 0 || left <= (offsets / REST).max(1) {
@@ -264,7 +273,7 @@ impl FlowTask {
             if !partition.state.is_copying() {
                 return self.leave_ranges(number);
             }
-            let (bytes, first) = (answer.records.len(), first_batch(&answer.records));
+            let Seen { bytes, first } = Seen::of(&answer.records);
             self.take_range(number, answer, now);
             let Some(partition) = self.partition(number) else { return };
             let Some(ranges) = &mut partition.source.ranges else { return };
@@ -283,7 +292,7 @@ impl FlowTask {
         let Some(partition) = self.partition(number) else { return };
         partition.note_bounds(&fetched, isolation);
         let slice = partition.slice_of(fetched);
-        self.inspect_slice(number, &slice, now);
+        self.inspect_slice(number, slice, now);
         self.check_goal(number);
     }
 }

@@ -166,10 +166,11 @@ impl Route {
 
 impl FlowTask {
     /// The stage itself: a batch goes to the partition of the same number, as it is.
-    pub(crate) fn route(&self, inspected: &InspectedBatch) -> RoutedBatch {
+    pub(crate) fn route(&self, inspected: InspectedBatch) -> RoutedBatch {
         RoutedBatch {
             payload: inspected.batch.payload(),
             header: inspected.batch.header,
+            tail: inspected.batch.tail,
             source_offset: inspected.batch.header.base_offset,
             stretches: None,
             source_next: inspected.next_offset,

@@ -11,18 +11,25 @@ use crate::task::timers::Timer;
 use std::sync::Arc;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ErrorClass};
-use verbatim_wire::connection::Answer;
+use verbatim_wire::connection::{ConnectionError, Payloads, Received};
 use verbatim_wire::produce::{ProduceAnswer, ProducedPartition};
 
 impl FlowTask {
-    pub(crate) fn produced(&mut self, key: LaneKey, request: u64, answer: Answer, now: Instant) {
+    pub(crate) fn produced(
+        &mut self,
+        key: LaneKey,
+        request: u64,
+        answer: Result<Received, Arc<ConnectionError>>,
+        now: Instant,
+    ) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let Some(at) = lane.requests.iter().position(|waiting| waiting.request == request) else { return };
         let Some(in_flight) = lane.requests.remove(at) else { return };
         let decoded = match (&lane.link, answer) {
-            (Link::Open { version, .. }, Ok(frame)) => {
+            (Link::Open { version, .. }, Ok(received)) => {
                 let memory = std::mem::take(&mut self.spare_produced);
-                ProduceAnswer::decode_into(memory, *version, &frame).map_err(|error| error.to_string())
+                ProduceAnswer::decode_into(memory, *version, received.bytes())
+                    .map_err(|error| error.to_string())
             }
             (_, Ok(_)) => Err("an answer of an earlier connection".to_owned()),
             (_, Err(error)) => Err(error.to_string()),
@@ -86,6 +93,8 @@ impl FlowTask {
         let Some(batch) = partition.queue.get(partition.answered) else { return };
         let (offset, bytes, records) = (batch.source_offset, batch.bytes(), batch.records);
         let message = answer.error_message.as_ref().map(|text| String::from_utf8_lossy(text).into_owned());
+        let is_damaged = code.class() == ErrorClass::Corrupt;
+        let is_intact = is_damaged.then(|| batch.is_intact()).flatten();
         let failure = match code.class() {
             ErrorClass::Refresh => {
                 partition.target.leader = None;
@@ -93,8 +102,12 @@ impl FlowTask {
             }
             ErrorClass::None | ErrorClass::Retry | ErrorClass::Sequence => Failure::Passing,
             // Damage on the way to us or before is ours to report; damage on the way from us will not repeat.
-            ErrorClass::Corrupt if batch.is_intact() => Failure::Passing,
-            ErrorClass::Corrupt => partition.corrupt(offset, bytes),
+            ErrorClass::Corrupt => match is_intact {
+                Some(true) => Failure::Passing,
+                Some(false) => partition.corrupt(offset, bytes),
+                // It is read again, into memory: then that can be told.
+                None => Failure::Passing,
+            },
             // It would not be were it several, as it was.
             ErrorClass::TooLarge if batch.merged_from > 0 => {
                 partition.largest_merged = bytes / 2;
@@ -112,6 +125,14 @@ impl FlowTask {
         // A batch behind one that failed is refused for that: only the first refusal says what is wrong.
         let failure = if partition.answered > 0 { Failure::Passing } else { failure };
         partition.answered += 1;
+        if is_damaged && is_intact.is_none() {
+            tracing::info!(
+                number,
+                offset,
+                "the target found a batch damaged; from now on all is read into memory, to see where"
+            );
+            self.payloads = Payloads::InMemory;
+        }
         tracing::debug!(number, %code, ?failure, "the target refused a batch");
         self.fail(number, failure, now);
     }
@@ -294,6 +315,7 @@ impl Partition {
             self.note_in_map(batch.source_offset, batch.stretches.as_deref(), &places, batch.records);
             self.map.pass(source_offset);
         }
+        self.counters.spliced_batches += u64::from(batch.tail.is_some());
         self.count(batch.records, batch.bytes(), batch.is_repacked, batch.merged_from);
     }
 

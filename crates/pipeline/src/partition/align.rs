@@ -157,7 +157,7 @@ async fn originals(
             aborted_transactions: fetched.aborted_transactions,
         };
         let mut batches = Vec::new();
-        inspect(&slice, what.isolation, |inspected| {
+        inspect(slice, what.isolation, |inspected| {
             let is_readable = !matches!(inspected.verdict, Verdict::Corrupt(_));
             batches.push(inspected);
             is_readable

@@ -132,6 +132,8 @@ pub(crate) enum Goal {
 pub struct Counters {
     /// Batches whose bytes went on as they were.
     pub forwarded_batches: u64,
+    /// Those of them whose payload was left in the kernel on its way (but for its first bytes).
+    pub spliced_batches: u64,
     /// Batches whose records went on in a new batch.
     pub repacked_batches: u64,
     /// Batches that went on as a part of a larger one, because the partition was behind.

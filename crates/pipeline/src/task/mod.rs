@@ -38,7 +38,7 @@ use timers::{Timer, Timers};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use verbatim_wire::cluster::{Cluster, Lane};
-use verbatim_wire::connection::{Answered, Asked};
+use verbatim_wire::connection::{Answered, Asked, Payloads};
 use verbatim_wire::produce::ProducedPartition;
 
 /// Events that may wait for the task.
@@ -89,6 +89,8 @@ pub(crate) struct FlowTask {
     pub(crate) budget: Budget,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) timers: Timers,
+    /// Where the payloads of large batches go.
+    pub(crate) payloads: Payloads,
     /// Kept for its memory.
     pub(crate) scratch: Vec<InspectedBatch>,
     /// As many as there are requests under way at most.
@@ -127,6 +129,10 @@ impl FlowTask {
         let (asked, answers) = mpsc::channel(ANSWER_QUEUE);
         let (commander, commands) = mpsc::channel(16);
         let budget = Budget::new(config.budget_bytes, source.pool().clone());
+        let payloads = match source.is_plain_tcp() && target.is_plain_tcp() && config.splice {
+            true => Payloads::InKernel,
+            false => Payloads::InMemory,
+        };
         let origins = || Arc::new(Origins::new(source.clone(), config.origin.clone()));
         let origins = (config.forward == Forward::Local).then(origins);
         let task = Self {
@@ -160,6 +166,7 @@ impl FlowTask {
             budget,
             checkpoint: Checkpoint::default(),
             timers: Timers::default(),
+            payloads,
             scratch: Vec::new(),
             spare_numbers: Vec::new(),
             spare_produced: Vec::new(),

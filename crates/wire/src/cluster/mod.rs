@@ -148,6 +148,11 @@ impl Cluster {
         &self.0.config
     }
 
+    /// Whether its brokers are reached by TCP, with nothing between.
+    pub fn is_plain_tcp(&self) -> bool {
+        self.0.connector.is_plain_tcp()
+    }
+
     /// Where answers are received.
     pub fn pool(&self) -> &Arc<BufferPool> {
         &self.0.pool

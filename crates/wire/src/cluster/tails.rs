@@ -21,7 +21,7 @@ const IDLE_ANSWERS: u32 = 20;
 const IDLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The batch before an offset.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LastBatch {
     /// Topic.
     pub topic: Arc<str>,

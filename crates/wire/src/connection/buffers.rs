@@ -40,6 +40,16 @@ impl BufferPool {
         self.alive_bytes.load(Ordering::Relaxed).saturating_sub(coming)
     }
 
+    /// So many bytes have come that are not in a buffer.
+    pub(crate) fn came(&self, bytes: usize) {
+        self.alive_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// They are gone.
+    pub(crate) fn went(&self, bytes: usize) {
+        self.alive_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     pub(super) fn take(self: &Arc<Self>, len: usize) -> Buffer {
         self.alive_bytes.fetch_add(len, Ordering::Relaxed);
         self.coming_bytes.fetch_add(len, Ordering::Relaxed);
@@ -106,6 +116,15 @@ impl Buffer {
 }
 
 impl Buffer {
+    /// Makes room for `len` bytes in all.
+    pub(super) fn grow(&mut self, len: usize) {
+        if self.bytes.capacity() < len {
+            let mut larger = self.pool.take(len);
+            larger.bytes.extend_from_slice(&self.bytes);
+            *self = larger;
+        }
+    }
+
     fn has_come(&mut self) {
         if std::mem::replace(&mut self.is_coming, false) {
             self.pool.coming_bytes.fetch_sub(self.len, Ordering::Relaxed);

@@ -9,12 +9,14 @@ mod buffers;
 mod driver;
 mod error;
 mod handshake;
+mod reading;
 mod reply;
+mod writing;
 
 pub use buffers::BufferPool;
 pub use error::{Cause, ConnectionError};
 pub use handshake::ApiVersionRanges;
-pub use reply::{Answered, Asked};
+pub use reply::{Answered, Asked, Payloads, Received};
 
 use crate::frame::Frame;
 use crate::messages;
@@ -118,16 +120,24 @@ impl Connection {
     ///
     /// The answer may take `wait`, what the request asks the broker to wait, plus the request timeout.
     pub fn submit(&self, frame: Frame, wait: Duration, reply: impl FnOnce(Answer) + Send + 'static) {
-        self.enqueue(frame, wait, Reply::Call(Box::new(reply)));
+        self.enqueue(frame, wait, Payloads::InMemory, Reply::Call(Box::new(reply)));
     }
 
     /// As [`Connection::submit`]; the answer goes to the queue that `room` is in, without a call.
-    pub fn submit_to(&self, frame: Frame, wait: Duration, asked: Asked, room: mpsc::OwnedPermit<Answered>) {
-        self.enqueue(frame, wait, Reply::Queue(asked, room));
+    /// `payloads` says what becomes of those of a Fetch request's answer.
+    pub fn submit_to(
+        &self,
+        frame: Frame,
+        wait: Duration,
+        payloads: Payloads,
+        asked: Asked,
+        room: mpsc::OwnedPermit<Answered>,
+    ) {
+        self.enqueue(frame, wait, payloads, Reply::Queue(asked, room));
     }
 
-    fn enqueue(&self, frame: Frame, wait: Duration, reply: Reply) {
-        let outgoing = Outgoing { frame, timeout: wait + self.config.request_timeout, reply };
+    fn enqueue(&self, frame: Frame, wait: Duration, payloads: Payloads, reply: Reply) {
+        let outgoing = Outgoing { frame, timeout: wait + self.config.request_timeout, payloads, reply };
         match self.queue.try_send(outgoing) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(outgoing)) => outgoing.reply.give(Err(self.failure())),
@@ -145,7 +155,8 @@ impl Connection {
         let (sender, answer) = oneshot::channel();
         let timeout = wait + self.config.request_timeout;
         let reply = Reply::Call(Box::new(move |answer| drop(sender.send(answer))));
-        if self.queue.send(Outgoing { frame, timeout, reply }).await.is_err() {
+        let payloads = Payloads::InMemory;
+        if self.queue.send(Outgoing { frame, timeout, payloads, reply }).await.is_err() {
             return Err(self.failure());
         }
         answer.await.unwrap_or_else(|_| Err(self.failure()))

@@ -12,10 +12,12 @@
 
 mod answer;
 mod request;
+mod scan;
 mod session;
 
 pub(crate) use answer::TopicRef;
 pub(crate) use request::encode_once;
+pub(crate) use scan::{Scan, Step};
 
 pub use answer::{AbortedTransaction, DivergingEpoch, FetchAnswer, FetchedPartition};
 pub use request::{FetchLimits, Isolation, TopicIdentity};

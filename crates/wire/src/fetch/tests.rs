@@ -111,8 +111,8 @@ fn answers_are_read_and_records_stay_where_they_are() {
         assert_eq!(decoded.throttle_time_ms, 3);
         let fetched = session.accept(decoded).unwrap();
         let [(42, partition)] = &fetched[..] else { panic!("version {version}: {fetched:?}") };
-        assert_eq!(&partition.records[..], b"the records as they lie");
-        assert!(frame.as_ptr_range().contains(&partition.records.as_ptr()), "a slice of the frame");
+        assert_eq!(&partition.records.bytes()[..], b"the records as they lie");
+        assert!(frame.as_ptr_range().contains(&partition.records.bytes().as_ptr()), "a slice of the frame");
         assert_eq!((partition.error_code, partition.high_watermark), (6, 100));
         assert_eq!((partition.last_stable_offset, partition.log_start_offset), (90, 5));
         assert_eq!(

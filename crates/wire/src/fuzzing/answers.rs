@@ -17,7 +17,7 @@ pub fn fetch_answer(data: &[u8]) {
     let range = frame.as_ptr_range();
     let mut last = range.start;
     for partition in answer.partitions().filter(|partition| !partition.records.is_empty()) {
-        let records = partition.records.as_ptr_range();
+        let records = partition.records.bytes().as_ptr_range();
         assert!(records.start >= last && records.end <= range.end);
         last = records.end;
     }

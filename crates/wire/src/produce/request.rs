@@ -3,6 +3,7 @@
 use super::{API_KEY, is_flexible, uses_topic_ids};
 use crate::fetch::TopicIdentity;
 use crate::frame::Frame;
+use crate::pipe::Tail;
 use crate::primitives::{put_count, put_no_tags, put_string};
 use crate::records::HEADER_BYTES;
 use bytes::{BufMut, Bytes};
@@ -18,6 +19,8 @@ pub struct ProduceBatch<'a> {
     pub header: &'a [u8; HEADER_BYTES],
     /// The records as they were fetched.
     pub payload: &'a Bytes,
+    /// The rest of them, where it was left in the kernel. It must not have been taken: it goes with the first request.
+    pub tail: Option<&'a Tail>,
 }
 
 /// Payloads below this are copied into the head: a vectored write's entry costs more than the copy.
@@ -37,6 +40,11 @@ impl ProduceBatch<'_> {
 
     fn is_chained(&self) -> bool {
         self.payload.len() >= CHAIN_BYTES
+    }
+
+    /// Bytes of the batch.
+    fn len(&self) -> usize {
+        HEADER_BYTES + self.payload.len() + self.tail.map_or(0, Tail::len)
     }
 }
 
@@ -89,12 +97,15 @@ pub fn encode<'a>(
 fn put_batch(frame: &mut Frame, flexible: bool, batch: &ProduceBatch<'_>) {
     let out = frame.body();
     out.put_i32(batch.partition);
-    put_count(out, flexible, HEADER_BYTES + batch.payload.len());
+    put_count(out, flexible, batch.len());
     out.put_slice(batch.header);
     if batch.is_chained() {
         frame.chain(batch.payload.clone());
     } else {
         out.put_slice(batch.payload);
+    }
+    if let Some(tail) = batch.tail {
+        frame.chain_tail(tail);
     }
     put_no_tags(frame.body(), flexible);
 }

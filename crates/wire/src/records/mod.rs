@@ -20,4 +20,4 @@ pub mod walk;
 pub use control::{ControlKind, ControlRecord};
 pub use header::{Attributes, BatchHeader, HEADER_BYTES};
 pub use patch::ProducerStamp;
-pub use walk::{Batch, Entry, Walker};
+pub use walk::{Batch, Entry, Fetched, Walker};

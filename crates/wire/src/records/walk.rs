@@ -5,29 +5,84 @@
 //! tail is normal: it is reported as [`Entry::Partial`] and must be fetched again, never forwarded.
 
 use super::header::{BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES, MAGIC_OFFSET};
+use crate::connection::BufferPool;
+use crate::pipe::{Cut, Tail};
 use bytes::{Buf, Bytes};
+use std::io;
+use std::sync::Arc;
+use std::vec::IntoIter;
 
 /// Smallest value of the length field in any format (`LegacyRecord.RECORD_OVERHEAD_V0`).
 const MIN_LENGTH: i32 = 14;
 
+/// A records field, of which the ends of some batches may have been left in the kernel.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    bytes: Bytes,
+    cuts: Vec<Cut>,
+}
+
+impl Fetched {
+    pub(crate) fn new(bytes: Bytes, cuts: Vec<Cut>) -> Self {
+        Self { bytes, cuts }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The bytes in memory.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Bytes of it, wherever they are.
+    pub fn len(&self) -> usize {
+        self.bytes.len() + self.cuts.iter().map(|cut| cut.tail.len()).sum::<usize>()
+    }
+}
+
+impl From<Bytes> for Fetched {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, cuts: Vec::new() }
+    }
+}
+
 /// A whole record batch of format 2 and its header, a slice of the fetched frame.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Batch {
     /// The first 61 bytes, parsed.
     pub header: BatchHeader,
-    /// All bytes of the batch, header included.
+    /// The bytes of the batch, header included: all but its tail.
     pub bytes: Bytes,
+    /// The rest of them, where they were left in the kernel.
+    pub tail: Option<Tail>,
 }
 
 impl Batch {
-    /// The records as stored, compressed or not: what follows the header.
+    /// The records as stored, compressed or not: what follows the header, but for the tail.
     pub fn payload(&self) -> Bytes {
         self.bytes.slice(HEADER_BYTES.min(self.bytes.len())..)
+    }
+
+    /// Takes the tail into memory, a buffer of `pool`.
+    ///
+    /// # Errors
+    /// Where the kernel does not give it, or it has been taken before.
+    pub fn gather(&mut self, pool: &Arc<BufferPool>) -> io::Result<()> {
+        let Some(tail) = self.tail.take() else { return Ok(()) };
+        let mut piped = tail.take().ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.bytes = pool.build(self.bytes.len() + tail.len(), |out| {
+            out.extend_from_slice(&self.bytes);
+            piped.read_into(out)
+        })?;
+        Ok(())
     }
 }
 
 /// One step of the walk.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Entry {
     /// A whole batch of format 2.
     Batch(Batch),
@@ -61,16 +116,29 @@ pub enum Entry {
 }
 
 /// Iterator over the entries of a records field.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Walker {
     rest: Bytes,
+    cuts: IntoIter<Cut>,
+    /// Bytes walked, and how many of them were in memory.
     position: usize,
+    here: usize,
 }
 
 impl Walker {
-    /// Walks `records`, a slice of the fetched frame.
-    pub fn new(records: Bytes) -> Self {
-        Self { rest: records, position: 0 }
+    /// Walks `records`, of a Fetch answer.
+    pub fn new(records: impl Into<Fetched>) -> Self {
+        let Fetched { bytes, cuts } = records.into();
+        Self { rest: bytes, cuts: cuts.into_iter(), position: 0, here: 0 }
+    }
+
+    /// The tail of the next batch, which takes `need` bytes, and how many come before it.
+    #[inline(never)]
+    fn tail_of_next(&mut self, need: usize) -> Option<(usize, Tail)> {
+        let before = |cut: &Cut| cut.at.saturating_sub(self.here);
+        let is_its = |cut: &&Cut| before(cut) + cut.tail.len() == need;
+        let before = self.cuts.as_slice().first().filter(is_its).map(before)?;
+        self.cuts.next().map(|cut| (before, cut.tail))
     }
 
     fn end(&mut self, last: Entry) -> Option<Entry> {
@@ -82,6 +150,7 @@ impl Walker {
 impl Iterator for Walker {
     type Item = Entry;
 
+    #[inline]
     fn next(&mut self) -> Option<Entry> {
         let have = self.rest.len();
         if have == 0 {
@@ -102,15 +171,20 @@ impl Iterator for Walker {
         if !(0..=2).contains(&magic) || (magic == 2 && need < HEADER_BYTES) {
             return self.end(malformed);
         }
-        if have < need {
+        let (here, tail) = match self.cuts.as_slice() {
+            [] => (need, None),
+            _ => self.tail_of_next(need).map_or((need, None), |(before, tail)| (before, Some(tail))),
+        };
+        if have < here {
             return self.end(Entry::Partial { have, need: Some(need) });
         }
-        let bytes = self.rest.split_to(need);
+        let bytes = self.rest.split_to(here);
         self.position += need;
+        self.here += here;
         if magic < 2 {
             return Some(Entry::Legacy { magic, offset, bytes });
         }
-        BatchHeader::parse(&bytes).map(|header| Entry::Batch(Batch { header, bytes }))
+        BatchHeader::parse(&bytes).map(|header| Entry::Batch(Batch { header, bytes, tail }))
     }
 }
 

@@ -8,15 +8,46 @@ pub use memory::MemoryConnector;
 pub use tcp::{TcpConfig, TcpConnector};
 pub use tls::{TlsConfig, TlsConfigError, TlsConnector};
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 /// An open byte stream to a broker.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + Any {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + Any> Stream for T {}
+
+/// One direction of a stream, which may be that of a TCP connection itself.
+pub(crate) trait Half: Unpin {
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+impl<T: Unpin> Half for tokio::io::ReadHalf<T> {}
+impl<T: Unpin> Half for tokio::io::WriteHalf<T> {}
+
+impl Half for tokio::net::tcp::ReadHalf<'_> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.as_ref())
+    }
+}
+
+impl Half for tokio::net::tcp::WriteHalf<'_> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.as_ref())
+    }
+}
+
+impl dyn Stream {
+    /// The TCP connection that it is, if it is one.
+    pub(crate) fn as_tcp(&mut self) -> Option<&mut TcpStream> {
+        (self as &mut dyn Any).downcast_mut()
+    }
+}
 
 /// The future of an opening stream.
 pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Stream>, TransportError>> + Send + 'a>>;
@@ -25,6 +56,12 @@ pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Stream>, Trans
 pub trait Connector: Debug + Send + Sync {
     /// Opens a stream to `host:port`.
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Opening<'a>;
+
+    /// Whether its streams are TCP connections, with nothing between: what comes out of one such can go into another
+    /// without being read.
+    fn is_plain_tcp(&self) -> bool {
+        false
+    }
 }
 
 /// Why no stream could be opened.

@@ -91,4 +91,8 @@ impl Connector for TcpConnector {
             Ok(Box::new(stream) as Box<dyn super::Stream>)
         })
     }
+
+    fn is_plain_tcp(&self) -> bool {
+        true
+    }
 }

@@ -61,9 +61,9 @@ fn verdicts_as(
             first_offset: *first_offset,
         })
         .collect();
-    let slice = FetchedSlice { from_offset, records: log.concat().into(), aborted_transactions };
+    let slice = FetchedSlice { from_offset, records: Bytes::from(log.concat()).into(), aborted_transactions };
     let mut seen = Vec::new();
-    let next = inspect(&slice, isolation, |inspected| {
+    let next = inspect(slice, isolation, |inspected| {
         seen.push((inspected.batch.header.base_offset, inspected.verdict));
         true
     });

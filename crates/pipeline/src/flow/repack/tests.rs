@@ -41,7 +41,7 @@ fn resealed(mut header: BatchHeader, payload: &[u8]) -> Batch {
     bytes.extend_from_slice(payload);
     header.crc = verbatim_wire::records::crc::crc32c(&bytes[21..]);
     bytes[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
-    Batch { header, bytes: bytes.freeze() }
+    Batch { header, bytes: bytes.freeze(), tail: None }
 }
 
 fn inspected(batch: Batch, reason: RepackReason, from_offset: i64) -> InspectedBatch {

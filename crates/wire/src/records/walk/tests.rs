@@ -46,7 +46,7 @@ fn impossible_entries_end_the_walk_with_their_place() {
         let mut bad = entry(5, magic, 72);
         bad[8..12].copy_from_slice(&i32::to_be_bytes(length));
         log.extend(bad);
-        let steps: Vec<_> = Walker::new(log.into()).collect();
+        let steps: Vec<_> = Walker::new(bytes::Bytes::from(log)).collect();
         assert!(
             matches!(steps[1], Entry::Malformed { position: 70, offset: 5, length: l, magic: m } if l == length && m == magic),
             "{length} {magic}: {steps:?}"

@@ -88,6 +88,7 @@ impl Pump {
                 partition: i32::try_from(batch.partition).unwrap_or(i32::MAX),
                 header: &batch.header,
                 payload: &batch.payload,
+                tail: None,
             })
             .collect();
         let frame = encode(self.version, self.connection.client_id(), TIMEOUT_MS, batches.iter().copied());

@@ -1,0 +1,235 @@
+//! The reading half of a connection's task.
+
+use super::buffers::Buffer;
+use super::driver::{Driver, InFlight, Oldest, cause_of};
+use super::error::Cause;
+use super::reply::Received;
+use crate::fetch::{self, Scan, Step};
+use crate::pipe::{Cut, Filled, PIPED_BYTES, PipedBytes, Tail};
+use crate::transport::Half;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::ApiKey;
+use std::convert::Infallible;
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, Interest};
+use tokio::net::TcpStream;
+
+/// What an answer begins with.
+const CORRELATION_ID_BYTES: usize = 4;
+/// Read at once where answers are small.
+const EARLY_BYTES: usize = 4 << 10;
+/// Room for many of them, taken at once.
+const EARLY_ROOM_BYTES: usize = 32 << 10;
+/// With less room left than this, more is taken.
+const LEAST_ROOM_BYTES: usize = 1 << 10;
+/// Read at once where payloads are to be left out: the fields before a payload, and as little of it as can be.
+const FIELDS_BYTES: usize = 192;
+/// Room for so many payloads left out is taken at once.
+const USUAL_CUTS: usize = 16;
+/// Memory for an answer without them.
+const FIELDS_ROOM_BYTES: usize = 16 << 10;
+
+impl Driver {
+    pub(super) async fn read_answers(
+        &self,
+        mut reader: impl AsyncRead + Half,
+        in_flight: &InFlight,
+    ) -> Result<Infallible, Cause> {
+        let mut early = Early::default();
+        let mut most_piped = *PIPED_BYTES.end();
+        loop {
+            let (received, answer) =
+                self.read_frame(&mut reader, &mut early, &mut most_piped, in_flight).await?;
+            let waiting = in_flight.lock().pop_front();
+            match waiting {
+                Some(waiting) if waiting.correlation_id == received => {
+                    // The first request of all says nothing of those to come.
+                    early.is_usual |=
+                        ![fetch::API_KEY, ApiKey::ApiVersions as i16].contains(&waiting.api_key);
+                    waiting.reply.give(Ok(answer));
+                }
+                Some(waiting) => {
+                    let expected = Some(waiting.correlation_id);
+                    in_flight.lock().push_front(waiting);
+                    return Err(Cause::OutOfStep { expected, received });
+                }
+                None => return Err(Cause::OutOfStep { expected: None, received }),
+            }
+        }
+    }
+
+    /// One answer and its correlation id, in one buffer of the pool, read without clearing it first.
+    async fn read_frame(
+        &self,
+        reader: &mut (impl AsyncRead + Half),
+        early: &mut Early,
+        most_piped: &mut usize,
+        in_flight: &InFlight,
+    ) -> Result<(i32, Received), Cause> {
+        while early.len() < 4 {
+            // What a Fetch answer brings is to stay where it is put.
+            let most = match in_flight.oldest() {
+                Some(Oldest { scan_as: Some(_), .. }) => FIELDS_BYTES,
+                Some(Oldest { api_key: fetch::API_KEY, .. }) => 4 - early.len(),
+                Some(_) => EARLY_BYTES,
+                None if early.is_usual => EARLY_BYTES,
+                None => 4 - early.len(),
+            };
+            read_some(reader, &mut early.room().limit(most), in_flight).await?;
+        }
+        let prefix = early.take_prefix();
+        let size = i32::from_be_bytes(prefix);
+        let len = usize::try_from(size).unwrap_or(usize::MAX);
+        if len > self.max_frame_bytes || len < 4 {
+            return Err(match prefix {
+                [b'H', b'T', b'T', b'P'] => Cause::Http,
+                [0x15, 0x03, ..] => Cause::TlsListener,
+                _ => Cause::FrameSize { bytes: size, limit: self.max_frame_bytes },
+            });
+        }
+        let mut cuts = Vec::new();
+        let mut answer = if early.len() >= len {
+            early.take(len)
+        } else {
+            let scan_as = in_flight.oldest().and_then(|oldest| oldest.scan_as);
+            let least = *PIPED_BYTES.start();
+            let scan = scan_as.filter(|_| len > least && *most_piped > least);
+            let mut buffer = self.pool.take(if scan.is_some() { FIELDS_ROOM_BYTES } else { len });
+            early.take_into(&mut buffer.bytes);
+            let len = match scan {
+                Some(version) => {
+                    cuts.reserve(USUAL_CUTS.min(len / least));
+                    let scan = Scan::new(version, len, CORRELATION_ID_BYTES, *most_piped);
+                    leave_out(reader, scan, &mut buffer, &mut cuts, most_piped, in_flight).await?
+                }
+                None => len,
+            };
+            read_until(reader, &mut buffer, len, len, in_flight).await?;
+            buffer.freeze()
+        };
+        for cut in &mut cuts {
+            cut.tail.count_in(&self.pool);
+        }
+        Ok((answer.get_i32(), Received::cut(answer, cuts)))
+    }
+}
+
+/// Reads an answer, but for the large payloads in it, as far as there are pipes for them. What is left is to be read: the
+/// answer's length in memory is returned. `most_piped` becomes less where payloads do not fit.
+async fn leave_out(
+    reader: &mut (impl AsyncRead + Half),
+    mut scan: Scan,
+    buffer: &mut Buffer,
+    cuts: &mut Vec<Cut>,
+    most_piped: &mut usize,
+    in_flight: &InFlight,
+) -> Result<usize, Cause> {
+    loop {
+        let bytes = match scan.step(&buffer.bytes) {
+            Step::ReadAll => return Ok(scan.len()),
+            Step::Read(bytes) => {
+                read_until(reader, buffer, bytes, scan.len(), in_flight).await?;
+                continue;
+            }
+            Step::LeaveOut(bytes) => bytes,
+        };
+        let (Some(mut piped), Some(tcp)) = (PipedBytes::none_yet(), reader.tcp()) else {
+            return Ok(scan.len());
+        };
+        fill(&mut piped, tcp, bytes).await.map_err(|error| cause_of(error, in_flight))?;
+        let have = buffer.bytes.len();
+        if piped.len() == bytes {
+            scan.left_out(have, bytes);
+            cuts.push(Cut { at: have - CORRELATION_ID_BYTES, tail: Tail::new(piped) });
+        } else {
+            // It comes in pieces too small for a pipe: most others will.
+            *most_piped = piped.len() / 4 * 3;
+            buffer.grow(scan.len());
+            piped.read_into(&mut buffer.bytes).map_err(|error| cause_of(error, in_flight))?;
+            return Ok(scan.len());
+        }
+    }
+}
+
+/// Moves the next `bytes` into a pipe, or fewer if no more fit it.
+async fn fill(piped: &mut PipedBytes, tcp: &TcpStream, bytes: usize) -> io::Result<()> {
+    while piped.len() < bytes {
+        let filled = tcp.async_io(Interest::READABLE, || piped.fill(tcp, bytes - piped.len())).await?;
+        match filled {
+            Filled::More => {}
+            Filled::Full => return Ok(()),
+            Filled::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Reads on until `bytes` are there, of `len`; no more beyond them than fields take.
+async fn read_until(
+    reader: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Buffer,
+    bytes: usize,
+    len: usize,
+    in_flight: &InFlight,
+) -> Result<(), Cause> {
+    let most = len.min(bytes.max(buffer.bytes.len() + FIELDS_BYTES));
+    buffer.grow(most);
+    while buffer.bytes.len() < bytes {
+        let missing = most - buffer.bytes.len();
+        read_some(reader, &mut (&mut buffer.bytes).limit(missing), in_flight).await?;
+    }
+    Ok(())
+}
+
+/// Reads what there is, as far as `room` goes.
+async fn read_some(
+    reader: &mut (impl AsyncRead + Unpin),
+    room: &mut impl BufMut,
+    in_flight: &InFlight,
+) -> Result<(), Cause> {
+    match reader.read_buf(room).await {
+        Ok(0) => Err(cause_of(io::ErrorKind::UnexpectedEof.into(), in_flight)),
+        Ok(_) => Ok(()),
+        Err(error) => Err(cause_of(error, in_flight)),
+    }
+}
+
+/// Bytes read before it was known what they belong to: small answers come whole with one read.
+#[derive(Default)]
+struct Early {
+    bytes: BytesMut,
+    /// Answers have been small: what comes next is while nothing is under way yet.
+    is_usual: bool,
+}
+
+impl Early {
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn room(&mut self) -> &mut BytesMut {
+        if self.bytes.capacity() - self.bytes.len() < LEAST_ROOM_BYTES {
+            self.bytes.reserve(EARLY_ROOM_BYTES);
+        }
+        &mut self.bytes
+    }
+
+    /// The length in front of an answer, of which at least that is there.
+    fn take_prefix(&mut self) -> [u8; 4] {
+        self.bytes.get_u32().to_be_bytes()
+    }
+
+    /// An answer that is there as a whole.
+    fn take(&mut self, len: usize) -> Bytes {
+        self.bytes.split_to(len).freeze()
+    }
+
+    /// Moves what is there of an answer to where it is collected.
+    fn take_into(&mut self, answer: &mut Vec<u8>) {
+        answer.extend_from_slice(&self.bytes);
+        self.bytes.clear();
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -1,0 +1,262 @@
+//! Answers of all shapes over a real socket, with payloads left out and without: they hold the same.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use super::super::{Asked, BufferPool, Connection, ConnectionConfig, Payloads};
+use crate::cluster::Lane;
+use crate::fetch::{FetchAnswer, FetchLimits, FetchSession, Isolation};
+use crate::pipe::PipedBytes;
+use crate::records::{Batch, BatchHeader, Entry, Walker};
+use crate::transport::TcpConnector;
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{ApiVersionsResponse, FetchResponse, TopicName};
+use kafka_protocol::protocol::{Encodable, StrBytes};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, mpsc};
+
+/// Numbers that look random.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+
+    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.roll(choices.len())]
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.roll(256).to_le_bytes()[0]).collect()
+    }
+}
+
+/// Some batches, the last one perhaps cut, or something else.
+fn records(dice: &mut Dice) -> Bytes {
+    let mut out = Vec::new();
+    let sizes: &[usize] =
+        if dice.roll(3) == 0 { &[70_000] } else { &[0, 50, 31_000, 33_000, 70_000, 170_000] };
+    for offset in 0..dice.roll(6) {
+        let most = dice.pick(sizes);
+        let payload = if most == 70_000 { 65_000 } else { dice.roll(most + 1) };
+        let header = BatchHeader {
+            base_offset: offset as i64,
+            batch_length: i32::try_from(payload + 49).unwrap(),
+            partition_leader_epoch: 0,
+            magic: 2,
+            crc: 0,
+            attributes: crate::records::Attributes(0),
+            last_offset_delta: 0,
+            base_timestamp: 0,
+            max_timestamp: 0,
+            producer_id: -1,
+            producer_epoch: -1,
+            base_sequence: -1,
+            records_count: 1,
+        };
+        out.extend(header.to_bytes());
+        out.extend(dice.bytes(payload));
+    }
+    match dice.roll(6) {
+        0 => out.truncate(dice.roll(out.len() + 1)),
+        1 => out.extend([0; 200]),
+        _ => {}
+    }
+    out.into()
+}
+
+/// The body of an answer in `version`, with the response header's tags.
+fn answer(dice: &mut Dice, version: i16) -> Bytes {
+    let topics = (0..dice.roll(4)).map(|topic| {
+        let partitions = (0..dice.roll(4)).map(|partition| {
+            let aborted = AbortedTransaction::default().with_producer_id(7.into());
+            PartitionData::default()
+                .with_partition_index(partition as i32)
+                .with_high_watermark(9)
+                .with_aborted_transactions(Some(vec![aborted; dice.roll(30) / 20 * 15]))
+                .with_records(Some(records(dice)))
+        });
+        let topic_data = FetchableTopicResponse::default().with_partitions(partitions.collect());
+        match version {
+            13.. => topic_data.with_topic_id(uuid::Uuid::from_u128(topic as u128 + 1)),
+            _ => topic_data.with_topic(TopicName(StrBytes::from_string(format!("topic-{topic}")))),
+        }
+    });
+    let response = FetchResponse::default().with_session_id(1).with_responses(topics.collect());
+    let mut body = BytesMut::new();
+    if version >= 12 {
+        body.put_u8(0);
+    }
+    response.encode(&mut body, version).unwrap();
+    body.freeze()
+}
+
+/// How the bytes of an answer come in.
+#[derive(Debug, Clone, Copy)]
+enum Sending {
+    AtOnce,
+    InChunks,
+    /// As so many small pieces of pages that no pipe holds a payload of them.
+    InCrumbs,
+}
+
+const CRUMB_BYTES: usize = 600;
+
+async fn send(dice: &mut Dice, stream: &mut TcpStream, frame: &[u8], sending: Sending) {
+    match sending {
+        Sending::AtOnce => stream.write_all(frame).await.unwrap(),
+        Sending::InChunks => {
+            let mut rest = frame;
+            while !rest.is_empty() {
+                let most = dice.pick(&[1, 100, 5_000, 60_000]);
+                let (chunk, after) = rest.split_at(rest.len().min(1 + dice.roll(most)));
+                stream.write_all(chunk).await.unwrap();
+                tokio::task::yield_now().await;
+                rest = after;
+            }
+        }
+        Sending::InCrumbs => {
+            // Back to front in a file, so that no two that follow one another are neighbours in a page.
+            let path = std::env::temp_dir().join(format!("crumbs-{}-{}", std::process::id(), dice.0));
+            let file = std::fs::File::options().create_new(true).read(true).write(true).open(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            let crumbs = frame.chunks(CRUMB_BYTES);
+            let count = crumbs.len();
+            for (number, crumb) in crumbs.enumerate() {
+                let at = ((count - number) * CRUMB_BYTES) as u64;
+                file.write_all_at(crumb, at).unwrap();
+                let (mut from, end) = (at, at + crumb.len() as u64);
+                while from < end {
+                    let left = (end - from) as usize;
+                    let sent = stream
+                        .async_io(Interest::WRITABLE, || {
+                            Ok(rustix::fs::sendfile(&*stream, &file, Some(&mut from), left)?)
+                        })
+                        .await;
+                    sent.unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// A broker that speaks Fetch in `version` and answers every request with `body`.
+async fn serve(listener: TcpListener, version: i16, body: Bytes, mut dice: Dice, sending: Sending) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    while let Ok(len) = stream.read_i32().await {
+        let mut request = vec![0; usize::try_from(len).unwrap()];
+        stream.read_exact(&mut request).await.unwrap();
+        let is_fetch = request[..2] == [0, 1];
+        let mut frame = BytesMut::new();
+        frame.put_i32(0);
+        frame.put_slice(&request[4..8]);
+        if is_fetch {
+            frame.put_slice(&body);
+        } else {
+            let fetch = ApiVersion::default().with_api_key(1).with_min_version(4).with_max_version(version);
+            ApiVersionsResponse::default().with_api_keys(vec![fetch]).encode(&mut frame, 3).unwrap();
+        }
+        let len = u32::try_from(frame.len() - 4).unwrap();
+        frame[..4].copy_from_slice(&len.to_be_bytes());
+        send(&mut dice, &mut stream, &frame, if is_fetch { sending } else { Sending::AtOnce }).await;
+    }
+}
+
+/// All that an answer says, and how many batches had to be gathered.
+fn told(answer: FetchAnswer, pool: &Arc<BufferPool>) -> (Vec<String>, usize) {
+    let (mut lines, mut gathered) = (Vec::new(), 0);
+    for (topic, fetched) in answer.into_named() {
+        lines.push(format!(
+            "{topic:?} {} {:?} {}",
+            fetched.partition,
+            fetched.aborted_transactions,
+            fetched.records.len()
+        ));
+        for entry in Walker::new(fetched.records) {
+            lines.push(match entry {
+                Entry::Batch(mut batch) => {
+                    gathered += usize::from(batch.tail.is_some());
+                    batch.gather(pool).unwrap();
+                    let Batch { header, bytes, .. } = batch;
+                    format!("{header:?} {} {:08x}", bytes.len(), crc32c::crc32c(&bytes))
+                }
+                other => format!("{other:?}"),
+            });
+        }
+    }
+    (lines, gathered)
+}
+
+/// Only one test at a time counts pipes.
+static PIPES: Mutex<()> = Mutex::const_new(());
+
+/// Fetches one answer with payloads left out, and compares it with the same read as a whole; how many were left out.
+async fn compared(seed: u64, sending: Sending) -> usize {
+    let mut dice = Dice(seed);
+    let version = dice.pick(&[10, 11, 12, 13, 15, 16, 17]);
+    let body = answer(&mut dice, version);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(serve(listener, version, body.clone(), Dice(seed + 1000), sending));
+    let pool = BufferPool::new(1 << 20);
+    let connector = TcpConnector::default();
+    let connection =
+        Connection::open(&connector, "127.0.0.1", port, &ConnectionConfig::default(), &pool).await.unwrap();
+    let limits = FetchLimits {
+        max_wait_ms: 0,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        partition_max_bytes: 1 << 20,
+        isolation: Isolation::ReadUncommitted,
+    };
+    let mut left_out = 0;
+    for _ in 0..2 {
+        let frame = FetchSession::default().next_request(version, "test", &limits);
+        let (answered, mut answers) = mpsc::channel(1);
+        let asked = Asked { node: 0, lane: Lane::Fetch(0), request: 0 };
+        let room = answered.reserve_owned().await.unwrap();
+        connection.submit_to(frame, Duration::ZERO, Payloads::InKernel, asked, room);
+        let received = answers.recv().await.unwrap().answer.unwrap();
+        let (found, gathered) = told(received.into_fetched(version).unwrap(), &pool);
+        let (expected, none) = told(FetchAnswer::decode(version, &body).unwrap(), &pool);
+        assert_eq!(found, expected, "seed {seed}, version {version}, {sending:?}");
+        assert_eq!((none, pool.alive_bytes()), (0, 0), "seed {seed}");
+        left_out += gathered;
+    }
+    server.abort();
+    left_out
+}
+
+#[tokio::test]
+async fn what_is_left_out_belongs_where_it_was() {
+    let _pipes = PIPES.lock().await;
+    let mut left_out = 0;
+    for seed in 0..150 {
+        left_out += compared(seed, if seed % 2 == 0 { Sending::AtOnce } else { Sending::InChunks }).await;
+    }
+    assert!(left_out > 150, "{left_out}");
+}
+
+#[tokio::test]
+async fn what_comes_in_crumbs_is_read() {
+    let _pipes = PIPES.lock().await;
+    for seed in 0..40 {
+        assert_eq!(compared(seed, Sending::InCrumbs).await, 0, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn without_pipes_everything_is_read() {
+    let _pipes = PIPES.lock().await;
+    let all: Vec<_> = std::iter::from_fn(PipedBytes::none_yet).collect();
+    assert!(!all.is_empty());
+    for seed in 0..20 {
+        assert_eq!(compared(seed, Sending::AtOnce).await, 0, "seed {seed}");
+    }
+}
