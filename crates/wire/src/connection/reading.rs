@@ -24,6 +24,8 @@ const EARLY_ROOM_BYTES: usize = 32 << 10;
 const LEAST_ROOM_BYTES: usize = 1 << 10;
 /// Read at once where payloads are to be left out: the fields before a payload, and as little of it as can be.
 const FIELDS_BYTES: usize = 192;
+/// The same while no payload comes.
+const MOST_FIELDS_BYTES: usize = 16 << 10;
 /// Room for so many payloads left out is taken at once.
 const USUAL_CUTS: usize = 16;
 /// Memory for an answer without them.
@@ -99,12 +101,12 @@ impl Driver {
             let len = match scan {
                 Some(version) => {
                     cuts.reserve(USUAL_CUTS.min(len / least));
-                    let scan = Scan::new(version, len, CORRELATION_ID_BYTES, *most_piped);
+                    let scan = Scan::new(version, len, CORRELATION_ID_BYTES, least..=*most_piped);
                     leave_out(reader, scan, &mut buffer, &mut cuts, most_piped, in_flight).await?
                 }
                 None => len,
             };
-            read_until(reader, &mut buffer, len, len, in_flight).await?;
+            read_until(reader, &mut buffer, len, 0, in_flight).await?;
             buffer.freeze()
         };
         for cut in &mut cuts {
@@ -124,15 +126,20 @@ async fn leave_out(
     most_piped: &mut usize,
     in_flight: &InFlight,
 ) -> Result<usize, Cause> {
+    let mut ahead = FIELDS_BYTES;
     loop {
         let bytes = match scan.step(&buffer.bytes) {
             Step::ReadAll => return Ok(scan.len()),
             Step::Read(bytes) => {
-                read_until(reader, buffer, bytes, scan.len(), in_flight).await?;
+                let ahead_of_here = scan.len().min(buffer.bytes.len() + ahead).saturating_sub(bytes);
+                read_until(reader, buffer, bytes, ahead_of_here, in_flight).await?;
+                // Fields of many partitions without records.
+                ahead = MOST_FIELDS_BYTES.min(ahead * 2);
                 continue;
             }
             Step::LeaveOut(bytes) => bytes,
         };
+        ahead = FIELDS_BYTES;
         let (Some(mut piped), Some(tcp)) = (PipedBytes::none_yet(), reader.tcp()) else {
             return Ok(scan.len());
         };
@@ -164,15 +171,15 @@ async fn fill(piped: &mut PipedBytes, tcp: &TcpStream, bytes: usize) -> io::Resu
     Ok(())
 }
 
-/// Reads on until `bytes` are there, of `len`; no more beyond them than fields take.
+/// Reads on until `bytes` are there, and up to `ahead` more that have come with them.
 async fn read_until(
     reader: &mut (impl AsyncRead + Unpin),
     buffer: &mut Buffer,
     bytes: usize,
-    len: usize,
+    ahead: usize,
     in_flight: &InFlight,
 ) -> Result<(), Cause> {
-    let most = len.min(bytes.max(buffer.bytes.len() + FIELDS_BYTES));
+    let most = bytes + ahead;
     buffer.grow(most);
     while buffer.bytes.len() < bytes {
         let missing = most - buffer.bytes.len();

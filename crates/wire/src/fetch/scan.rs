@@ -5,9 +5,9 @@
 
 use super::answer::{BeforeRecords, Head, read_topic};
 use super::is_flexible;
-use crate::pipe::PIPED_BYTES;
 use crate::primitives::{Malformed, Reader};
 use crate::records::{BatchHeader, HEADER_BYTES};
+use std::ops::RangeInclusive;
 
 /// What is to be done next with an answer that is coming in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,8 @@ enum Place {
 #[derive(Debug)]
 pub(crate) struct Scan {
     version: i16,
-    /// Payloads of at most so many bytes are left out.
-    most: usize,
+    /// How large what is left out may be.
+    sizes: RangeInclusive<usize>,
     /// Bytes of the frame that are in memory in the end.
     len: usize,
     position: usize,
@@ -58,10 +58,10 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Of an answer in `version` whose frame, `len` bytes, has `before` bytes in front of the header's fields; payloads of up to
-    /// `most` bytes are left out.
-    pub(crate) fn new(version: i16, len: usize, before: usize, most: usize) -> Self {
-        Self { version, most, len, position: before, place: Place::Head }
+    /// Of an answer in `version` whose frame, `len` bytes, has `before` bytes in front of the header's fields; payloads of
+    /// these `sizes` are left out.
+    pub(crate) fn new(version: i16, len: usize, before: usize, sizes: RangeInclusive<usize>) -> Self {
+        Self { version, sizes, len, position: before, place: Place::Head }
     }
 
     /// Bytes of the frame that are in memory once all is read.
@@ -80,6 +80,15 @@ impl Scan {
 
     /// What to do, with `have` in memory of the frame.
     pub(crate) fn step(&mut self, have: &[u8]) -> Step {
+        match self.next_step(have) {
+            // What goes beyond the frame is an answer that contradicts itself.
+            Step::Read(bytes) if bytes > self.len => Step::ReadAll,
+            Step::LeaveOut(bytes) if have.len().saturating_add(bytes) > self.len => Step::ReadAll,
+            step => step,
+        }
+    }
+
+    fn next_step(&mut self, have: &[u8]) -> Step {
         loop {
             if have.len() >= self.len {
                 return Step::ReadAll;
@@ -134,7 +143,7 @@ impl Scan {
     /// What to do with the batch at the place, of `left` bytes of its field; `None` to go on behind it.
     fn next_batch(&mut self, have: &[u8], left: usize) -> Option<Step> {
         let here = have.get(self.position..).unwrap_or_default();
-        let rest_of_field = self.position + left;
+        let rest_of_field = self.position.saturating_add(left);
         if left < HEADER_BYTES {
             return self.pass(have, rest_of_field, left);
         }
@@ -149,9 +158,8 @@ impl Scan {
             return self.pass(have, rest_of_field, left);
         };
         let missing = whole.saturating_sub(here.len());
-        let is_left_out = (*PIPED_BYTES.start()..=self.most).contains(&missing);
         // Small batches are read together; where some are too large the others mostly are.
-        Some(if is_left_out { Step::LeaveOut(missing) } else { Step::ReadAll })
+        Some(if self.sizes.contains(&missing) { Step::LeaveOut(missing) } else { Step::ReadAll })
     }
 
     /// Goes on behind the last `bytes` of a field, that end at `end`, once they are in memory.

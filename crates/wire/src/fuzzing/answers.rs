@@ -1,25 +1,59 @@
 //! Answers of brokers: our own decoders, and the guard before the `kafka-protocol` crate's.
 
-use crate::fetch::{self, FetchAnswer};
+use crate::fetch::{self, FetchAnswer, Scan, Step};
 use crate::messages;
 use crate::produce::{self, ProduceAnswer};
+use crate::records::{Entry, Walker};
 use bytes::Bytes;
 use kafka_protocol::messages::{
     CreateTopicsRequest, DescribeConfigsRequest, DescribeProducersRequest, InitProducerIdRequest,
     ListOffsetsRequest, MetadataRequest,
 };
 use kafka_protocol::protocol::Request;
+use std::ops::Range;
 
-/// Version (one byte), then the body of a Fetch answer: records lie within the frame, in order.
+/// Version (one byte), then the body of a Fetch answer: records lie within the frame, in order. What a scan would leave out of it ends
+/// where a batch ends.
 pub fn fetch_answer(data: &[u8]) {
     let Some((version, frame)) = versioned(data, fetch::MIN_VERSION, fetch::MAX_VERSION) else { return };
+    let left_out = left_out(version, &frame);
     let Ok(answer) = FetchAnswer::decode(version, &frame) else { return };
+    let mut ends = Vec::new();
     let range = frame.as_ptr_range();
     let mut last = range.start;
     for partition in answer.partitions().filter(|partition| !partition.records.is_empty()) {
         let records = partition.records.bytes().as_ptr_range();
         assert!(records.start >= last && records.end <= range.end);
         last = records.end;
+        let mut end = records.start.addr() - range.start.addr();
+        for entry in Walker::new(partition.records.bytes().clone()) {
+            let Entry::Batch(batch) = entry else { break };
+            end += batch.bytes.len();
+            ends.push(end);
+        }
+    }
+    assert!(left_out.iter().all(|range| ends.contains(&range.end)), "{left_out:?} {ends:?}");
+}
+
+/// The parts of a frame that a scan leaves out, small ones too.
+fn left_out(version: i16, frame: &Bytes) -> Vec<Range<usize>> {
+    let mut scan = Scan::new(version, frame.len(), 0, 1..=usize::MAX);
+    let (mut have, mut at, mut left_out) = (Vec::new(), 0, Vec::new());
+    loop {
+        let read = match scan.step(&have) {
+            Step::ReadAll => return left_out,
+            Step::Read(bytes) => bytes - have.len(),
+            Step::LeaveOut(bytes) => {
+                scan.left_out(have.len(), bytes);
+                left_out.push(at..at + bytes);
+                at += bytes;
+                assert!(bytes > 0 && at <= frame.len());
+                continue;
+            }
+        };
+        assert!(read > 0 && have.len() + read <= scan.len());
+        have.extend_from_slice(frame.get(at..at + read).unwrap_or_default());
+        at += read;
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 /// No more pipes than this: with room for 64 pages each they stay below what the kernel lets a user without privileges have
 /// (`/proc/sys/fs/pipe-user-pages-soft`, 16,384 pages).
 const MOST_PIPES: usize = 240;
-/// One in so many of the process's file descriptors may belong to a pipe.
+/// For so many of the process's file descriptors there may be one pipe, which takes two.
 const DESCRIPTORS_PER_PIPE: usize = 6;
 
 /// Payloads below this are cheaper read and written; above the upper bound they may not fit a pipe.

@@ -34,7 +34,8 @@ pub(super) fn warm_up(session: &Session, load: &str, job: &Job) -> Result<(), Fa
     measured(&session.stage, contender, job, &run_name(load, "warm-up")).map(|_| ())
 }
 
-/// All in turn, as many rounds as asked for.
+/// All in turn, as many rounds as asked for; each round begins with another, because brokers get faster for long and a run feels what
+/// the one before it left behind.
 pub(super) fn rows(session: &Session, load: &str, turns: &[Turn<'_>]) -> Result<Vec<Row>, Failure> {
     let mut rows: Vec<Row> = turns
         .iter()
@@ -46,7 +47,9 @@ pub(super) fn rows(session: &Session, load: &str, turns: &[Turn<'_>]) -> Result<
         })
         .collect();
     for round in 1..=session.options.rounds {
-        for (number, (turn, row)) in turns.iter().zip(&mut rows).enumerate() {
+        let first = (round - 1) % turns.len().max(1);
+        for number in (first..turns.len()).chain(0..first) {
+            let (Some(turn), Some(row)) = (turns.get(number), rows.get_mut(number)) else { continue };
             // What has failed once is not waited for again.
             if row.failure.is_some() {
                 continue;
