@@ -20,6 +20,8 @@ pub(super) struct Job {
     pub(super) codec: &'static str,
     /// Both clusters speak TLS and this authority signed their certificates.
     pub(super) ca_file: Option<PathBuf>,
+    /// Every byte is to pass through the contender's memory, as it does with TLS.
+    pub(super) in_memory: bool,
     /// Goes on when all is copied, until it is ended.
     pub(super) follows: bool,
     /// The target topic is there before the contender starts.

@@ -48,6 +48,9 @@ impl Verbatim {
         if self.has_batching {
             command.args(["--batching", self.name()]);
         }
+        if job.in_memory {
+            command.arg("--no-splice");
+        }
         if !job.follows {
             command.arg("--until-caught-up");
         }

@@ -67,6 +67,7 @@ impl CopyLoad {
             log_bytes: stage.source.log_bytes(&topic)?,
             codec: self.codec,
             ca_file: None,
+            in_memory: false,
             follows: false,
             target_exists: true,
             topic,

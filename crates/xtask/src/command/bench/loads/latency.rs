@@ -115,6 +115,7 @@ fn once(session: &Session, contender: &Contender, round: usize, seconds: u64) ->
         log_bytes: 0,
         codec: "none",
         ca_file: None,
+        in_memory: false,
         follows: true,
         target_exists: true,
     };
