@@ -1,8 +1,8 @@
 //! A request on its way out: small encoded pieces chained with borrowed payloads.
 //!
-//! Everything that is encoded stands in one buffer, the head; payloads are slices of other frames, noted
-//! with the place in the head they come after. A frame is written with vectored writes; no payload byte is
-//! ever copied into it.
+//! Everything that is encoded stands in one buffer, the head; payloads are slices of other frames, or lie in pipes, noted
+//! with the place in the head they come after. A frame is written with vectored writes, and spliced where there are pipes; no
+//! payload byte is ever copied into it.
 
 use crate::pipe::{PipedBytes, Tail};
 use bytes::{Buf, BufMut, Bytes, BytesMut};

@@ -2,7 +2,7 @@
 //! references to the kernel's own pages. No byte of them is copied, and none enters the process (Linux; `man 2 splice`).
 //!
 //! A pipe holds one payload at a time and is used again after it. Pipes are two file descriptors each, so there are few
-//! ([`most_pipes`]); where none is to be had payloads are read into memory, as everywhere else.
+//! (at most 240, by the process's limit of descriptors); where none is to be had payloads are read into memory, as everywhere else.
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
