@@ -2,6 +2,7 @@
 
 mod arguments;
 mod demo;
+mod descriptors;
 mod failure;
 mod fleet;
 mod logging;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Err(error) => return failure::usage(&error),
     };
     logging::start(arguments.log);
+    descriptors::raise_limit();
     match start(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

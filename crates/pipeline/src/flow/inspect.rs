@@ -219,12 +219,11 @@ impl InspectedBatch {
 }
 
 impl Partition {
-    /// Whether what comes next goes on by its header alone.
-    fn forwards_unseen(&self) -> bool {
-        !self.is_repacking
-            && self.backlog.is_empty()
-            && self.cursor.records_to_pass == 0
-            && self.cursor.landmark.is_none()
+    /// Whether a batch of this verdict goes on, or is left out, by more than its header.
+    fn looks_into(&self, verdict: Verdict) -> bool {
+        let waits = self.is_repacking || !self.backlog.is_empty();
+        let is_compared = self.cursor.records_to_pass > 0 || self.cursor.landmark.is_some();
+        waits || is_compared || matches!(verdict, Verdict::Repack(_))
     }
 }
 
@@ -280,7 +279,7 @@ impl FlowTask {
         }
         // What is to be looked at has to be in memory.
         if inspected.batch.tail.is_some()
-            && (inspected.verdict != Verdict::Forward || !partition.forwards_unseen())
+            && partition.looks_into(inspected.verdict)
             && let Err(error) = inspected.batch.gather(self.source.pool())
         {
             tracing::warn!(number, %error, "a batch left in the kernel is lost; fetching it again");

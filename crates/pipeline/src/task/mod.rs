@@ -129,10 +129,9 @@ impl FlowTask {
         let (asked, answers) = mpsc::channel(ANSWER_QUEUE);
         let (commander, commands) = mpsc::channel(16);
         let budget = Budget::new(config.budget_bytes, source.pool().clone());
-        let payloads = match source.is_plain_tcp() && target.is_plain_tcp() && config.splice {
-            true => Payloads::InKernel,
-            false => Payloads::InMemory,
-        };
+        let is_plain = source.is_plain_tcp() && target.is_plain_tcp();
+        let splices = cfg!(target_os = "linux") && is_plain && config.splice;
+        let payloads = if splices { Payloads::InKernel } else { Payloads::InMemory };
         let origins = || Arc::new(Origins::new(source.clone(), config.origin.clone()));
         let origins = (config.forward == Forward::Local).then(origins);
         let task = Self {

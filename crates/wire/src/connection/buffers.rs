@@ -116,12 +116,16 @@ impl Buffer {
 }
 
 impl Buffer {
-    /// Makes room for `len` bytes in all.
+    /// Makes room for `len` bytes in all; they count from now on.
     pub(super) fn grow(&mut self, len: usize) {
         if self.bytes.capacity() < len {
             let mut larger = self.pool.take(len);
             larger.bytes.extend_from_slice(&self.bytes);
             *self = larger;
+        } else if let Some(more) = len.checked_sub(self.len) {
+            self.pool.alive_bytes.fetch_add(more, Ordering::Relaxed);
+            self.pool.coming_bytes.fetch_add(more, Ordering::Relaxed);
+            self.len = len;
         }
     }
 
@@ -163,6 +167,22 @@ mod tests {
         drop(slice);
         assert_eq!(pool.alive_bytes(), 0);
         assert_eq!(pool.take(90_000).bytes.as_ptr(), address);
+    }
+
+    #[test]
+    fn a_frame_that_grows_counts_in_full_wherever_it_is() {
+        let pool = BufferPool::new(1 << 20);
+        drop(pool.take(200_000));
+        for len in [20_000, 100_000, 400_000] {
+            let mut buffer = pool.take(16 << 10);
+            buffer.grow(len);
+            buffer.grow(10);
+            assert!(buffer.bytes.capacity() >= len);
+            let frame = buffer.freeze();
+            assert_eq!(pool.alive_bytes(), len);
+            drop(frame);
+            assert_eq!(pool.alive_bytes(), 0);
+        }
     }
 
     #[test]

@@ -26,10 +26,12 @@ const LEAST_ROOM_BYTES: usize = 1 << 10;
 const FIELDS_BYTES: usize = 192;
 /// The same while no payload comes.
 const MOST_FIELDS_BYTES: usize = 16 << 10;
+/// More than this between payloads is read as it comes.
+const MOST_WITHOUT_PAYLOAD_BYTES: usize = 256 << 10;
 /// Room for so many payloads left out is taken at once.
 const USUAL_CUTS: usize = 16;
 /// Memory for an answer without them.
-const FIELDS_ROOM_BYTES: usize = 16 << 10;
+const FIELDS_ROOM_BYTES: usize = 12 << 10;
 
 impl Driver {
     pub(super) async fn read_answers(
@@ -127,9 +129,12 @@ async fn leave_out(
     in_flight: &InFlight,
 ) -> Result<usize, Cause> {
     let mut ahead = FIELDS_BYTES;
+    let mut after_last = 0;
     loop {
         let bytes = match scan.step(&buffer.bytes) {
             Step::ReadAll => return Ok(scan.len()),
+            // So many fields without a payload are not worth a closer look.
+            Step::Read(bytes) if bytes > after_last + MOST_WITHOUT_PAYLOAD_BYTES => return Ok(scan.len()),
             Step::Read(bytes) => {
                 let ahead_of_here = scan.len().min(buffer.bytes.len() + ahead).saturating_sub(bytes);
                 read_until(reader, buffer, bytes, ahead_of_here, in_flight).await?;
@@ -140,10 +145,20 @@ async fn leave_out(
             Step::LeaveOut(bytes) => bytes,
         };
         ahead = FIELDS_BYTES;
+        after_last = buffer.bytes.len();
         let (Some(mut piped), Some(tcp)) = (PipedBytes::none_yet(), reader.tcp()) else {
             return Ok(scan.len());
         };
-        fill(&mut piped, tcp, bytes).await.map_err(|error| cause_of(error, in_flight))?;
+        match fill(&mut piped, tcp, bytes).await {
+            Ok(()) => {}
+            // Not here, then: nothing has been moved.
+            Err(error) if piped.len() == 0 && is_refused(&error) => {
+                tracing::info!(%error, "splice is refused; reading into memory");
+                *most_piped = 0;
+                return Ok(scan.len());
+            }
+            Err(error) => return Err(cause_of(error, in_flight)),
+        }
         let have = buffer.bytes.len();
         if piped.len() == bytes {
             scan.left_out(have, bytes);
@@ -156,6 +171,12 @@ async fn leave_out(
             return Ok(scan.len());
         }
     }
+}
+
+/// Whether it is the system call that is not to be had (sandboxes), not the stream.
+pub(super) fn is_refused(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
 }
 
 /// Moves the next `bytes` into a pipe, or fewer if no more fit it.

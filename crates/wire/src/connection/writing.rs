@@ -1,6 +1,7 @@
 //! The writing half of a connection's task.
 
 use super::driver::{InFlight, Outgoing, Waiting};
+use super::reading::is_refused;
 use super::reply::Payloads;
 use crate::fetch;
 use crate::frame::Sealed;
@@ -78,8 +79,12 @@ async fn write_piped(tcp: &TcpStream, before: &[u8], frame: &mut Sealed) -> io::
     while frame.has_pipe() {
         if before.is_empty() && frame.next_pipe().is_some() {
             let pour = || frame.next_pipe().map_or(Ok(0), |(piped, more)| piped.pour(tcp, more));
-            let count = tcp.async_io(Interest::WRITABLE, pour).await?;
-            frame.poured(count);
+            match tcp.async_io(Interest::WRITABLE, pour).await {
+                Ok(count) => frame.poured(count),
+                // What is left in the pipe is still there.
+                Err(error) if is_refused(&error) => frame.gather()?,
+                Err(error) => return Err(error),
+            }
             continue;
         }
         let send = || {

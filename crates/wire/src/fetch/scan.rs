@@ -157,6 +157,9 @@ impl Scan {
         let Some(whole) = whole.filter(|whole| *whole <= left) else {
             return self.pass(have, rest_of_field, left);
         };
+        if BatchHeader::parse(here).is_some_and(|header| header.attributes.is_control()) {
+            return Some(Step::ReadAll); // Whoever sees it looks into it.
+        }
         let missing = whole.saturating_sub(here.len());
         // Small batches are read together; where some are too large the others mostly are.
         Some(if self.sizes.contains(&missing) { Step::LeaveOut(missing) } else { Step::ReadAll })

@@ -1,7 +1,9 @@
 //! The system calls.
 
 use super::Filled;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::param::page_size;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use rustix::process::{Resource, getrlimit};
 use std::io;
@@ -10,7 +12,6 @@ use tokio::net::TcpStream;
 
 /// Pages a pipe takes, of whatever fill: a payload of 64 KiB is 17 pages of a file, or 45 packets.
 const PIPE_PAGES: usize = 64;
-const PAGE_BYTES: usize = 4096;
 
 /// The soft limit of the process.
 pub(super) fn most_descriptors() -> usize {
@@ -27,24 +28,28 @@ pub(super) struct Pipe {
 impl Pipe {
     pub(super) fn open() -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        fcntl_setpipe_size(&writer, PIPE_PAGES * PAGE_BYTES)?;
+        fcntl_setpipe_size(&writer, PIPE_PAGES * page_size())?;
         Ok(Self { reader, writer })
     }
 
     pub(super) fn fill(&self, stream: &TcpStream, most: usize) -> io::Result<(Filled, usize)> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        let mut is_sure = false;
         loop {
             match splice(stream, None, &self.writer, None, most, flags) {
                 Ok(0) => return Ok((Filled::End, 0)),
                 Ok(bytes) => return Ok((Filled::More, bytes)),
                 Err(Errno::INTR) => {}
-                // A stream without bytes and a pipe without room answer alike. What has come in meanwhile is asked for again.
-                Err(Errno::AGAIN) if is_sure => return Ok((Filled::Full, 0)),
-                Err(Errno::AGAIN) if rustix::io::ioctl_fionread(stream)? > 0 => is_sure = true,
+                // A stream without bytes and a pipe without room answer alike, also where the stream has ended.
+                Err(Errno::AGAIN) if self.is_full()? => return Ok((Filled::Full, 0)),
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    fn is_full(&self) -> io::Result<bool> {
+        let mut asked = [PollFd::new(&self.writer, PollFlags::OUT)];
+        poll(&mut asked, Some(&Timespec::default()))?;
+        Ok(asked.iter().all(|answer| !answer.revents().contains(PollFlags::OUT)))
     }
 
     pub(super) fn pour(&self, stream: &TcpStream, most: usize, more: bool) -> io::Result<usize> {

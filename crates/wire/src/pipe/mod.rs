@@ -70,6 +70,7 @@ impl Drop for Open {
 
 /// What came of filling a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no pipes"))]
 pub(crate) enum Filled {
     /// So many bytes are in it now.
     More,

@@ -1,7 +1,9 @@
 //! Answers of all shapes over a real socket, with payloads left out and without: they hold the same.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use super::super::{Asked, BufferPool, Connection, ConnectionConfig, Payloads};
+use super::super::{
+    Asked, BufferPool, Cause, Connection, ConnectionConfig, ConnectionError, Payloads, Received,
+};
 use crate::cluster::Lane;
 use crate::fetch::{FetchAnswer, FetchLimits, FetchSession, Isolation};
 use crate::pipe::PipedBytes;
@@ -37,6 +39,24 @@ impl Dice {
     }
 }
 
+fn header(base_offset: i64, payload: usize) -> BatchHeader {
+    BatchHeader {
+        base_offset,
+        batch_length: i32::try_from(payload + 49).unwrap(),
+        partition_leader_epoch: 0,
+        magic: 2,
+        crc: 0,
+        attributes: crate::records::Attributes(0),
+        last_offset_delta: 0,
+        base_timestamp: 0,
+        max_timestamp: 0,
+        producer_id: -1,
+        producer_epoch: -1,
+        base_sequence: -1,
+        records_count: 1,
+    }
+}
+
 /// Some batches, the last one perhaps cut, or something else.
 fn records(dice: &mut Dice) -> Bytes {
     let mut out = Vec::new();
@@ -45,22 +65,7 @@ fn records(dice: &mut Dice) -> Bytes {
     for offset in 0..dice.roll(6) {
         let most = dice.pick(sizes);
         let payload = if most == 70_000 { 65_000 } else { dice.roll(most + 1) };
-        let header = BatchHeader {
-            base_offset: offset as i64,
-            batch_length: i32::try_from(payload + 49).unwrap(),
-            partition_leader_epoch: 0,
-            magic: 2,
-            crc: 0,
-            attributes: crate::records::Attributes(0),
-            last_offset_delta: 0,
-            base_timestamp: 0,
-            max_timestamp: 0,
-            producer_id: -1,
-            producer_epoch: -1,
-            base_sequence: -1,
-            records_count: 1,
-        };
-        out.extend(header.to_bytes());
+        out.extend(header(offset as i64, payload).to_bytes());
         out.extend(dice.bytes(payload));
     }
     match dice.roll(6) {
@@ -104,6 +109,8 @@ enum Sending {
     InChunks,
     /// As so many small pieces of pages that no pipe holds a payload of them.
     InCrumbs,
+    /// So many of them, then no more.
+    OnlyCrumbs(usize),
 }
 
 const CRUMB_BYTES: usize = 600;
@@ -121,14 +128,15 @@ async fn send(dice: &mut Dice, stream: &mut TcpStream, frame: &[u8], sending: Se
                 rest = after;
             }
         }
-        Sending::InCrumbs => {
+        Sending::InCrumbs | Sending::OnlyCrumbs(_) => {
+            let most = if let Sending::OnlyCrumbs(most) = sending { most } else { usize::MAX };
             // Back to front in a file, so that no two that follow one another are neighbours in a page.
             let path = std::env::temp_dir().join(format!("crumbs-{}-{}", std::process::id(), dice.0));
             let file = std::fs::File::options().create_new(true).read(true).write(true).open(&path).unwrap();
             std::fs::remove_file(&path).unwrap();
             let crumbs = frame.chunks(CRUMB_BYTES);
             let count = crumbs.len();
-            for (number, crumb) in crumbs.enumerate() {
+            for (number, crumb) in crumbs.enumerate().take(most) {
                 let at = ((count - number) * CRUMB_BYTES) as u64;
                 file.write_all_at(crumb, at).unwrap();
                 let (mut from, end) = (at, at + crumb.len() as u64);
@@ -165,6 +173,9 @@ async fn serve(listener: TcpListener, version: i16, body: Bytes, mut dice: Dice,
         let len = u32::try_from(frame.len() - 4).unwrap();
         frame[..4].copy_from_slice(&len.to_be_bytes());
         send(&mut dice, &mut stream, &frame, if is_fetch { sending } else { Sending::AtOnce }).await;
+        if is_fetch && matches!(sending, Sending::OnlyCrumbs(_)) {
+            return;
+        }
     }
 }
 
@@ -196,18 +207,20 @@ fn told(answer: FetchAnswer, pool: &Arc<BufferPool>) -> (Vec<String>, usize) {
 /// Only one test at a time counts pipes.
 static PIPES: Mutex<()> = Mutex::const_new(());
 
-/// Fetches one answer with payloads left out, and compares it with the same read as a whole; how many were left out.
-async fn compared(seed: u64, sending: Sending) -> usize {
-    let mut dice = Dice(seed);
-    let version = dice.pick(&[10, 11, 12, 13, 15, 16, 17]);
-    let body = answer(&mut dice, version);
+/// A connection to a broker that answers Fetch requests with `body`.
+async fn served(version: i16, body: &Bytes, dice: Dice, sending: Sending) -> (Connection, Arc<BufferPool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let server = tokio::spawn(serve(listener, version, body.clone(), Dice(seed + 1000), sending));
+    tokio::spawn(serve(listener, version, body.clone(), dice, sending));
     let pool = BufferPool::new(1 << 20);
+    let config = ConnectionConfig::default();
     let connector = TcpConnector::default();
-    let connection =
-        Connection::open(&connector, "127.0.0.1", port, &ConnectionConfig::default(), &pool).await.unwrap();
+    let connection = Connection::open(&connector, "127.0.0.1", port, &config, &pool).await.unwrap();
+    (connection, pool)
+}
+
+/// The answer to a Fetch request, with payloads left out.
+async fn fetched(connection: &Connection, version: i16) -> Result<Received, Arc<ConnectionError>> {
     let limits = FetchLimits {
         max_wait_ms: 0,
         min_bytes: 1,
@@ -215,21 +228,29 @@ async fn compared(seed: u64, sending: Sending) -> usize {
         partition_max_bytes: 1 << 20,
         isolation: Isolation::ReadUncommitted,
     };
+    let frame = FetchSession::default().next_request(version, "test", &limits);
+    let (answered, mut answers) = mpsc::channel(1);
+    let asked = Asked { node: 0, lane: Lane::Fetch(0), request: 0 };
+    let room = answered.reserve_owned().await.unwrap();
+    connection.submit_to(frame, Duration::ZERO, Payloads::InKernel, asked, room);
+    answers.recv().await.unwrap().answer
+}
+
+/// Fetches one answer with payloads left out, and compares it with the same read as a whole; how many were left out.
+async fn compared(seed: u64, sending: Sending) -> usize {
+    let mut dice = Dice(seed);
+    let version = dice.pick(&[10, 11, 12, 13, 15, 16, 17]);
+    let body = answer(&mut dice, version);
+    let (connection, pool) = served(version, &body, Dice(seed + 1000), sending).await;
     let mut left_out = 0;
     for _ in 0..2 {
-        let frame = FetchSession::default().next_request(version, "test", &limits);
-        let (answered, mut answers) = mpsc::channel(1);
-        let asked = Asked { node: 0, lane: Lane::Fetch(0), request: 0 };
-        let room = answered.reserve_owned().await.unwrap();
-        connection.submit_to(frame, Duration::ZERO, Payloads::InKernel, asked, room);
-        let received = answers.recv().await.unwrap().answer.unwrap();
+        let received = fetched(&connection, version).await.unwrap();
         let (found, gathered) = told(received.into_fetched(version).unwrap(), &pool);
         let (expected, none) = told(FetchAnswer::decode(version, &body).unwrap(), &pool);
         assert_eq!(found, expected, "seed {seed}, version {version}, {sending:?}");
         assert_eq!((none, pool.alive_bytes()), (0, 0), "seed {seed}");
         left_out += gathered;
     }
-    server.abort();
     left_out
 }
 
@@ -258,5 +279,25 @@ async fn without_pipes_everything_is_read() {
     assert!(!all.is_empty());
     for seed in 0..20 {
         assert_eq!(compared(seed, Sending::AtOnce).await, 0, "seed {seed}");
+    }
+}
+
+/// The connection ends when as much has come as a pipe holds, before, and after.
+#[tokio::test]
+async fn an_end_behind_a_full_pipe_is_noticed() {
+    let _pipes = PIPES.lock().await;
+    let payload = 100_000;
+    let mut records = header(0, payload).to_bytes().to_vec();
+    records.extend(vec![7; payload]);
+    let data = PartitionData::default().with_records(Some(records.into()));
+    let topic = FetchableTopicResponse::default().with_partitions(vec![data]);
+    let mut body = BytesMut::new();
+    body.put_u8(0);
+    FetchResponse::default().with_responses(vec![topic]).encode(&mut body, 16).unwrap();
+    let body = body.freeze();
+    for crumbs in 50..80 {
+        let (connection, _) = served(16, &body, Dice(crumbs as u64), Sending::OnlyCrumbs(crumbs)).await;
+        let error = fetched(&connection, 16).await.unwrap_err();
+        assert!(matches!(error.cause, Cause::Closed { during: Some(1) }), "{crumbs} crumbs: {error}");
     }
 }
