@@ -90,13 +90,7 @@ fn produce_encode(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(16 * batch.len() as u64));
     group.bench_function("ours, around the payloads", |b| {
         b.iter(|| {
-            let one = |partition| ProduceBatch {
-                topic: &topic,
-                partition,
-                header: &header,
-                payload: &payload,
-                tail: None,
-            };
+            let one = |partition| ProduceBatch::in_memory(&topic, partition, &header, &payload);
             let batches: Vec<_> = (0..16).map(one).collect();
             encode(PRODUCE_VERSION, "verbatim", 10_000, black_box(&batches).iter().copied()).wire_bytes()
         });
@@ -121,13 +115,7 @@ fn assemble(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(100));
         group.bench_function("ours", |b| {
             b.iter(|| {
-                let one = |topic, partition| ProduceBatch {
-                    topic,
-                    partition,
-                    header: &header,
-                    payload: &payload,
-                    tail: None,
-                };
+                let one = |topic, partition| ProduceBatch::in_memory(topic, partition, &header, &payload);
                 let batches = topics.iter().flat_map(|topic| (0..4).map(move |partition| (topic, partition)));
                 let batches: Vec<_> = batches.map(|(topic, partition)| one(topic, partition)).collect();
                 encode(PRODUCE_VERSION, "verbatim", 10_000, black_box(&batches).iter().copied()).wire_bytes()

@@ -110,13 +110,7 @@ fn produce_encode(batches: i32) -> Result<Operation, Box<dyn Error>> {
     let (header, payload) = inputs::split(&inputs::batch(64 << 10)?).ok_or_else(missing)?;
     let topic = inputs::topic();
     Ok(Box::new(move || {
-        let one = |partition| ProduceBatch {
-            topic: &topic,
-            partition,
-            header: &header,
-            payload: &payload,
-            tail: None,
-        };
+        let one = |partition| ProduceBatch::in_memory(&topic, partition, &header, &payload);
         let batches: Vec<_> = (0..batches).map(one).collect();
         black_box(encode(PRODUCE_VERSION, "verbatim", 10_000, black_box(batches.iter().copied())));
     }))

@@ -136,19 +136,12 @@ impl Stage {
 
     /// The target has what is committed on the source, batch for batch; panics with the first difference.
     pub fn assert_equal(&self, topic: &str) {
-        for partition in 0..partitions(&self.source, topic) {
-            let source = committed(&log(&self.source, topic, partition));
-            self.assert_holds(topic, partition, &source);
-        }
+        assert_equal(&self.source, &self.target, topic);
     }
 
     /// The target's partition holds exactly `expected`, as one idempotent writer without a gap would write it.
     pub fn assert_holds(&self, topic: &str, partition: i32, expected: &[RawBatch]) {
-        let target = log(&self.target, topic, partition);
-        let (expected, found) = (expected.iter().cloned().map(Ok), target.iter().cloned().map(Ok));
-        let report = compare_batches(partition, expected, found, false).unwrap();
-        assert_eq!(report.difference, None, "{topic}-{partition} after {} equal batches", report.batches);
-        assert_one_writer(topic, partition, &target);
+        assert_holds(&self.target, topic, partition, expected);
     }
 
     /// The partition on the target holds the same records as on the source, in batches of whatever size, all written by one producer,
@@ -158,6 +151,22 @@ impl Stage {
         assert!(source.values().eq(target.values()), "{topic}-{partition}: {source:?} became {target:?}");
         assert_one_writer(topic, partition, &log(&self.target, topic, partition));
     }
+}
+
+/// `target` has what is committed on `source`, batch for batch; panics with the first difference.
+pub fn assert_equal(source: &TestCluster, target: &TestCluster, topic: &str) {
+    for partition in 0..partitions(source, topic) {
+        assert_holds(target, topic, partition, &committed(&log(source, topic, partition)));
+    }
+}
+
+/// The target's partition holds exactly `expected`, as one idempotent writer without a gap would write it.
+fn assert_holds(target: &TestCluster, topic: &str, partition: i32, expected: &[RawBatch]) {
+    let target = log(target, topic, partition);
+    let (expected, found) = (expected.iter().cloned().map(Ok), target.iter().cloned().map(Ok));
+    let report = compare_batches(partition, expected, found, false).unwrap();
+    assert_eq!(report.difference, None, "{topic}-{partition} after {} equal batches", report.batches);
+    assert_one_writer(topic, partition, &target);
 }
 
 /// Every batch of a copy comes from one producer, numbered without a gap, and none carries a transaction.

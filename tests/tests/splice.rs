@@ -11,8 +11,7 @@ use verbatim_pipeline::{
     Cluster, ClusterConfig, Counters, Flow, FlowConfig, FlowHandle, Offsets, StopReason,
 };
 use verbatim_testbroker::{Control, Corruption, TestCluster, opaque_batch};
-use verbatim_tests::oracle::compare_batches;
-use verbatim_tests::scenario::{Dice, committed, log, now_ms, partitions, patient_config, soon, stops};
+use verbatim_tests::scenario::{Dice, assert_equal, log, now_ms, partitions, patient_config, soon, stops};
 
 const TOPIC: &str = "large";
 
@@ -54,17 +53,14 @@ impl Wired {
     }
 
     fn assert_equal(&self) {
-        for partition in 0..partitions(&self.source, TOPIC) {
-            let (source, target) =
-                (committed(&log(&self.source, TOPIC, partition)), log(&self.target, TOPIC, partition));
-            let report =
-                compare_batches(partition, source.into_iter().map(Ok), target.into_iter().map(Ok), false)
-                    .unwrap();
-            assert_eq!(
-                report.difference, None,
-                "partition {partition} after {} equal batches",
-                report.batches
-            );
+        assert_equal(&self.source, &self.target, TOPIC);
+    }
+
+    /// `batches` of noise, none of them small, to the partitions in turn.
+    fn fill(&self, dice: &mut Dice, batches: i32) {
+        let partitions = partitions(&self.source, TOPIC);
+        for batch in 0..batches {
+            self.append(batch % partitions, &noise(dice, 65_000));
         }
     }
 }
@@ -92,9 +88,7 @@ fn config(offsets: Offsets) -> FlowConfig {
 async fn large_payloads_pass_unread() {
     let wired = Wired::new(3).await;
     let mut dice = Dice::new(1);
-    for batch in 0..120 {
-        wired.append(batch % 3, &noise(&mut dice, 65_000));
-    }
+    wired.fill(&mut dice, 120);
     let total = wired.copied(config(Offsets::Auto)).await;
     wired.assert_equal();
     assert_eq!(total.forwarded_batches, 120);
@@ -126,9 +120,7 @@ async fn batches_of_all_sizes_arrive_as_they_are() {
 async fn without_it_everything_is_read() {
     let wired = Wired::new(1).await;
     let mut dice = Dice::new(2);
-    for _ in 0..20 {
-        wired.append(0, &noise(&mut dice, 65_000));
-    }
+    wired.fill(&mut dice, 20);
     let total = wired.copied(FlowConfig { splice: false, ..config(Offsets::Auto) }).await;
     wired.assert_equal();
     assert_eq!((total.forwarded_batches, total.spliced_batches), (20, 0));
@@ -139,9 +131,7 @@ async fn without_it_everything_is_read() {
 async fn damage_at_the_source_is_found_there() {
     let wired = Wired::new(1).await;
     let mut dice = Dice::new(3);
-    for _ in 0..10 {
-        wired.append(0, &noise(&mut dice, 65_000));
-    }
+    wired.fill(&mut dice, 10);
     let bad_offset = wired.source.log_end(TOPIC, 0).unwrap();
     let mut bad = noise_at(&mut dice, 65_000, bad_offset).to_vec();
     bad[40_000] ^= 1;
@@ -160,9 +150,7 @@ async fn damage_at_the_source_is_found_there() {
 async fn damage_on_the_way_heals_by_fetching_again() {
     let wired = Wired::new(2).await;
     let mut dice = Dice::new(4);
-    for batch in 0..60 {
-        wired.append(batch % 2, &noise(&mut dice, 65_000));
-    }
+    wired.fill(&mut dice, 60);
     let mut count = 0;
     wired.source.on(ApiKey::Fetch, move |_| {
         count += 1;
@@ -178,9 +166,7 @@ async fn damage_on_the_way_heals_by_fetching_again() {
 async fn what_is_lost_on_the_way_is_fetched_again() {
     let wired = Wired::new(3).await;
     let mut dice = Dice::new(5);
-    for batch in 0..300 {
-        wired.append(batch % 3, &noise(&mut dice, 65_000));
-    }
+    wired.fill(&mut dice, 300);
     for (cluster, api) in [(&wired.source, ApiKey::Fetch), (&wired.target, ApiKey::Produce)] {
         let mut count = 0;
         cluster.on(api, move |_| {
@@ -203,15 +189,11 @@ async fn what_is_lost_on_the_way_is_fetched_again() {
 async fn what_the_target_has_already_is_compared() {
     let wired = Wired::new(1).await;
     let mut dice = Dice::new(6);
-    for _ in 0..40 {
-        wired.append(0, &noise(&mut dice, 65_000));
-    }
+    wired.fill(&mut dice, 40);
     let flow = wired.flow(config(Offsets::Translate)).await;
     soon("caught up", flow.caught_up()).await.unwrap();
     drop(flow);
-    for _ in 0..40 {
-        wired.append(0, &noise(&mut dice, 65_000));
-    }
+    wired.fill(&mut dice, 40);
     wired.copied(config(Offsets::Translate)).await;
     wired.assert_equal();
     assert_eq!(log(&wired.target, TOPIC, 0).len(), 80);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ErrorClass, Lane};
-use verbatim_wire::connection::{Asked, ConnectionError, Received};
+use verbatim_wire::connection::{Asked, Reception};
 use verbatim_wire::fetch::{AbortedTransaction, DivergingEpoch, FetchLimits, FetchedPartition, Isolation};
 use verbatim_wire::records::Fetched;
 
@@ -97,13 +97,7 @@ impl FlowTask {
     }
 
     /// An answer: its batches go through the stages at once, the broker gets its next request after.
-    pub(crate) fn fetched(
-        &mut self,
-        node: i32,
-        request: u64,
-        answer: Result<Received, Arc<ConnectionError>>,
-        now: Instant,
-    ) {
+    pub(crate) fn fetched(&mut self, node: i32, request: u64, answer: Reception, now: Instant) {
         let Some(broker) = self.sources.get_mut(&node) else { return };
         let Some(outstanding) = broker.outstanding.take_if(|outstanding| outstanding.request == request)
         else {
@@ -168,10 +162,12 @@ impl FlowTask {
             return self.out_of_range(number); // Shorter than what was copied of it, or its high watermark is behind.
         }
         if !fetched.records.is_empty() {
-            let seen = Seen::of(&fetched.records);
             let slice = partition.slice_of(fetched);
+            let seen = self.is_read_from_far(number).then(|| Seen::of(&slice.records));
             self.inspect_slice(number, slice, now);
-            self.read_in_ranges_if_far(number, seen);
+            if let Some(seen) = seen {
+                self.read_in_ranges_if_worth_it(number, seen);
+            }
         }
         self.check_goal(number);
         self.realign_if_short(number, now);

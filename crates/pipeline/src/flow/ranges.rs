@@ -105,8 +105,13 @@ impl Seen {
 }
 
 impl FlowTask {
-    /// After an answer of its session: goes over to ranges if that is worth it.
-    pub(crate) fn read_in_ranges_if_far(&mut self, number: u32, seen: Seen) {
+    pub(crate) fn is_read_from_far(&self, number: u32) -> bool {
+        let node = self.partitions.get(number as usize).and_then(|partition| partition.source.fetched_from);
+        node.and_then(|node| self.sources.get(&node)).is_some_and(|broker| broker.far.is_some())
+    }
+
+    /// After an answer of its session that came from far: goes over to ranges if that is worth it.
+    pub(crate) fn read_in_ranges_if_worth_it(&mut self, number: u32, seen: Seen) {
         if self.origins.is_some() || self.is_draining {
             return; // Where records came from is learned batch by batch.
         }
@@ -114,7 +119,7 @@ impl FlowTask {
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         let Some(node) = partition.source.fetched_from else { return };
         let Some(broker) = self.sources.get_mut(&node) else { return };
-        if broker.far.is_none() || !partition.may_read_ahead() {
+        if !partition.may_read_ahead() {
             return;
         }
         let mut ranges = Ranges::default();

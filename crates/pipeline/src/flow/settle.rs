@@ -11,17 +11,11 @@ use crate::task::timers::Timer;
 use std::sync::Arc;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{BrokerError, ErrorClass};
-use verbatim_wire::connection::{ConnectionError, Payloads, Received};
+use verbatim_wire::connection::{Payloads, Reception};
 use verbatim_wire::produce::{ProduceAnswer, ProducedPartition};
 
 impl FlowTask {
-    pub(crate) fn produced(
-        &mut self,
-        key: LaneKey,
-        request: u64,
-        answer: Result<Received, Arc<ConnectionError>>,
-        now: Instant,
-    ) {
+    pub(crate) fn produced(&mut self, key: LaneKey, request: u64, answer: Reception, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let Some(at) = lane.requests.iter().position(|waiting| waiting.request == request) else { return };
         let Some(in_flight) = lane.requests.remove(at) else { return };

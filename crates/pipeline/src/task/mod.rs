@@ -8,6 +8,7 @@
 
 mod advance;
 mod aligning;
+mod draining;
 pub(crate) mod events;
 mod forget;
 mod leaders;
@@ -16,7 +17,6 @@ mod ownership;
 mod places;
 pub(crate) mod timers;
 
-use crate::FinalPositions;
 use crate::broker::{Backlogs, LaneKey, SourceBroker, TargetLane};
 use crate::budget::Budget;
 use crate::config::{FlowConfig, Forward};
@@ -26,7 +26,7 @@ use crate::flow::inspect::InspectedBatch;
 use crate::flow::route::Routes;
 use crate::flow::throttle::Throttle;
 use crate::partition::{Goal, Partition, Producers, State};
-use crate::positions::{Origins, Position, PositionStore};
+use crate::positions::{Origins, PositionStore};
 use crate::status::{PartitionStatus, Status};
 use events::{Command, Event};
 use leaders::LeaderWatch;
@@ -260,33 +260,6 @@ impl FlowTask {
         }
     }
 
-    /// Lets what is under way be answered, sends nothing more, saves the positions.
-    async fn drain(&mut self, inbox: &mut Inbox) -> Result<FinalPositions, FlowError> {
-        self.is_draining = true;
-        let deadline = Instant::now() + self.config.produce_timeout;
-        while self.lanes.values().any(TargetLane::is_busy) || self.partitions.iter().any(|p| p.is_filling) {
-            tokio::select! {
-                Some(answered) = inbox.answers.recv() => {
-                    if matches!(answered.to.lane, Lane::Produce(_)) {
-                        self.answered(answered, Instant::now());
-                    }
-                }
-                Some(event) = inbox.events.recv() => {
-                    if matches!(event, Event::Filled(..)) {
-                        self.hear(event, Instant::now());
-                    }
-                }
-                () = tokio::time::sleep_until(deadline) => break,
-            }
-        }
-        let numbers = (0u32..).take(self.partitions.len());
-        let positions = numbers.filter_map(|number| self.position(number)).collect();
-        self.save_all().await?;
-        // An instance that waits need not wait for the claim's end.
-        self.store.release().await?;
-        Ok(FinalPositions(positions))
-    }
-
     pub(crate) fn partition(&mut self, number: u32) -> Option<&mut Partition> {
         self.partitions.get_mut(number as usize)
     }
@@ -368,11 +341,6 @@ impl FlowTask {
             held_bytes: self.budget.held_bytes(),
             first_settled: self.first_settled,
         }
-    }
-
-    fn position(&self, number: u32) -> Option<(PartitionName, Position)> {
-        let partition = self.partitions.get(number as usize).filter(|p| !p.is_forgotten)?;
-        Some((self.name(number), partition.settled))
     }
 
     /// Records with earlier timestamps, in milliseconds since the epoch, may be forgotten by brokers: see

@@ -100,7 +100,7 @@ impl Cluster {
         let missing = || ClusterError::Missing { request: "write", subject: subject(topic, partition) };
         let (header, _) = batch.split_first_chunk::<HEADER_BYTES>().ok_or_else(missing)?;
         let payload = batch.slice(HEADER_BYTES..);
-        let batch = ProduceBatch { topic, partition, header, payload: &payload, tail: None };
+        let batch = ProduceBatch::in_memory(topic, partition, header, &payload);
         let frame = produce::encode(version, connection.client_id(), TIMEOUT_MS, std::iter::once(batch));
         let answer = connection.exchange(frame, Duration::ZERO).await?;
         let answer =

@@ -45,14 +45,18 @@ impl BufferPool {
         self.alive_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    fn will_come(&self, bytes: usize) {
+        self.came(bytes);
+        self.coming_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// They are gone.
     pub(crate) fn went(&self, bytes: usize) {
         self.alive_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn take(self: &Arc<Self>, len: usize) -> Buffer {
-        self.alive_bytes.fetch_add(len, Ordering::Relaxed);
-        self.coming_bytes.fetch_add(len, Ordering::Relaxed);
+        self.will_come(len);
         let bytes = if len < SMALL_BYTES { Vec::with_capacity(len) } else { self.reuse(len) };
         Buffer { bytes, len, is_coming: true, pool: self.clone() }
     }
@@ -113,9 +117,7 @@ impl Buffer {
         self.has_come();
         Bytes::from_owner(self)
     }
-}
 
-impl Buffer {
     /// Makes room for `len` bytes in all; they count from now on.
     pub(super) fn grow(&mut self, len: usize) {
         if self.bytes.capacity() < len {
@@ -123,8 +125,7 @@ impl Buffer {
             larger.bytes.extend_from_slice(&self.bytes);
             *self = larger;
         } else if let Some(more) = len.checked_sub(self.len) {
-            self.pool.alive_bytes.fetch_add(more, Ordering::Relaxed);
-            self.pool.coming_bytes.fetch_add(more, Ordering::Relaxed);
+            self.pool.will_come(more);
             self.len = len;
         }
     }
@@ -145,7 +146,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.has_come();
-        self.pool.alive_bytes.fetch_sub(self.len, Ordering::Relaxed);
+        self.pool.went(self.len);
         self.pool.put_back(std::mem::take(&mut self.bytes));
     }
 }

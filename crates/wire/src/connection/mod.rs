@@ -16,7 +16,7 @@ mod writing;
 pub use buffers::BufferPool;
 pub use error::{Cause, ConnectionError};
 pub use handshake::ApiVersionRanges;
-pub use reply::{Answered, Asked, Payloads, Received};
+pub use reply::{Answered, Asked, Payloads, Received, Reception};
 
 use crate::frame::Frame;
 use crate::messages;

@@ -5,7 +5,7 @@ use super::driver::{Driver, InFlight, Oldest, cause_of};
 use super::error::Cause;
 use super::reply::Received;
 use crate::fetch::{self, Scan, Step};
-use crate::pipe::{Cut, Filled, PIPED_BYTES, PipedBytes, Tail};
+use crate::pipe::{Cut, Filled, PIPED_BYTES, PipedBytes, Tail, is_refused};
 use crate::transport::Half;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
@@ -171,12 +171,6 @@ async fn leave_out(
             return Ok(scan.len());
         }
     }
-}
-
-/// Whether it is the system call that is not to be had (sandboxes), not the stream.
-pub(super) fn is_refused(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
-    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
 }
 
 /// Moves the next `bytes` into a pipe, or fewer if no more fit it.

@@ -26,8 +26,11 @@ pub struct Answered {
     /// To what.
     pub to: Asked,
     /// The answer, or why there is none.
-    pub answer: Result<Received, Arc<ConnectionError>>,
+    pub answer: Reception,
 }
+
+/// An answer, or why there is none.
+pub type Reception = Result<Received, Arc<ConnectionError>>;
 
 /// The bytes of an answer after its correlation id, but for what was left in the kernel of them.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn give(self, answer: Result<Received, Arc<ConnectionError>>) {
+    pub(super) fn give(self, answer: Reception) {
         match self {
             Self::Call(reply) => reply(answer.map(|received| received.bytes)),
             Self::Queue(to, room) => drop(room.send(Answered { to, answer })),

@@ -1,10 +1,10 @@
 //! The writing half of a connection's task.
 
 use super::driver::{InFlight, Outgoing, Waiting};
-use super::reading::is_refused;
 use super::reply::Payloads;
 use crate::fetch;
 use crate::frame::Sealed;
+use crate::pipe::is_refused;
 use crate::transport::Half;
 use bytes::Buf;
 use smallvec::SmallVec;

@@ -143,35 +143,31 @@ impl Scan {
     /// What to do with the batch at the place, of `left` bytes of its field; `None` to go on behind it.
     fn next_batch(&mut self, have: &[u8], left: usize) -> Option<Step> {
         let here = have.get(self.position..).unwrap_or_default();
-        let rest_of_field = self.position.saturating_add(left);
         if left < HEADER_BYTES {
-            return self.pass(have, rest_of_field, left);
+            return self.pass_rest(have, left);
         }
         if here.len() < HEADER_BYTES {
             return Some(Step::Read(self.position + HEADER_BYTES));
         }
-        let whole = BatchHeader::parse(here)
-            .filter(|header| header.magic == 2)
-            .and_then(|header| header.batch_bytes());
+        let header = BatchHeader::parse(here).filter(|header| header.magic == 2);
+        let batch =
+            header.and_then(|header| Some((header, header.batch_bytes().filter(|whole| *whole <= left)?)));
         // What is cut, or no batch, is read with all that follows it in the field.
-        let Some(whole) = whole.filter(|whole| *whole <= left) else {
-            return self.pass(have, rest_of_field, left);
-        };
-        if BatchHeader::parse(here).is_some_and(|header| header.attributes.is_control()) {
-            return Some(Step::ReadAll); // Whoever sees it looks into it.
-        }
+        let Some((header, whole)) = batch else { return self.pass_rest(have, left) };
         let missing = whole.saturating_sub(here.len());
-        // Small batches are read together; where some are too large the others mostly are.
-        Some(if self.sizes.contains(&missing) { Step::LeaveOut(missing) } else { Step::ReadAll })
+        // Whoever sees a marker looks into it. Small batches are read together; where some are too large the others mostly are.
+        let is_left_out = !header.attributes.is_control() && self.sizes.contains(&missing);
+        Some(if is_left_out { Step::LeaveOut(missing) } else { Step::ReadAll })
     }
 
-    /// Goes on behind the last `bytes` of a field, that end at `end`, once they are in memory.
-    fn pass(&mut self, have: &[u8], end: usize, bytes: usize) -> Option<Step> {
+    /// Goes on behind the field, of which `left` bytes are to come, once they are in memory.
+    fn pass_rest(&mut self, have: &[u8], left: usize) -> Option<Step> {
+        let end = self.position.saturating_add(left);
         if have.len() < end {
             return Some(Step::Read(end));
         }
-        if let Place::Records { bytes: left, .. } = &mut self.place {
-            *left = left.saturating_sub(bytes);
+        if let Place::Records { bytes, .. } = &mut self.place {
+            *bytes = 0;
         }
         self.position = end;
         None

@@ -80,6 +80,12 @@ pub(crate) enum Filled {
     End,
 }
 
+/// Whether it is the system call that is not to be had (sandboxes), not the stream.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
+}
+
 /// Bytes in a pipe, front to back.
 #[derive(Debug)]
 pub(crate) struct PipedBytes(Option<Box<Open>>);

@@ -31,6 +31,18 @@ const FIXED_BYTES: usize = 64;
 /// More than what a partition takes besides its batch, and its topic besides its name.
 const PARTITION_BYTES: usize = 48;
 
+impl<'a> ProduceBatch<'a> {
+    /// A batch that is in memory as a whole.
+    pub fn in_memory(
+        topic: &'a TopicIdentity,
+        partition: i32,
+        header: &'a [u8; HEADER_BYTES],
+        payload: &'a Bytes,
+    ) -> Self {
+        Self { topic, partition, header, payload, tail: None }
+    }
+}
+
 impl ProduceBatch<'_> {
     /// Bytes of it that are written into the head, or a few more.
     fn copied_bytes(&self) -> usize {

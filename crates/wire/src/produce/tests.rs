@@ -23,9 +23,9 @@ fn requests_read_back_in_every_version() {
     let (small, large) = (Bytes::from(vec![1; 10]), Bytes::from(vec![2; 200_000]));
     for version in MIN_VERSION..=MAX_VERSION {
         let batches = [
-            ProduceBatch { topic: &a, partition: 0, header: &header, payload: &large, tail: None },
-            ProduceBatch { topic: &a, partition: 3, header: &header, payload: &small, tail: None },
-            ProduceBatch { topic: &b, partition: 1, header: &header, payload: &large, tail: None },
+            ProduceBatch::in_memory(&a, 0, &header, &large),
+            ProduceBatch::in_memory(&a, 3, &header, &small),
+            ProduceBatch::in_memory(&b, 1, &header, &large),
         ];
         let frame = encode(version, "us", 1234, batches.iter().copied());
         assert!(frame.wire_bytes() < 401_000);

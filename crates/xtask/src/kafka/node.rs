@@ -143,7 +143,7 @@ fn has_stopped(process: u32) -> std::io::Result<bool> {
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = task?.file_name();
         // One that has ended meanwhile answers no more.
-        let Ok(fields) = stat::fields(&format!("{process}/task/{}", thread.display())) else { continue };
+        let Ok(fields) = stat::fields(format_args!("{process}/task/{}", thread.display())) else { continue };
         if !fields.trim_start().starts_with('T') {
             return Ok(false);
         }

@@ -1,9 +1,7 @@
 //! Answers of all shapes over a real socket, with payloads left out and without: they hold the same.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use super::super::{
-    Asked, BufferPool, Cause, Connection, ConnectionConfig, ConnectionError, Payloads, Received,
-};
+use super::super::{Asked, BufferPool, Cause, Connection, ConnectionConfig, Payloads, Reception};
 use crate::cluster::Lane;
 use crate::fetch::{FetchAnswer, FetchLimits, FetchSession, Isolation};
 use crate::pipe::PipedBytes;
@@ -220,7 +218,7 @@ async fn served(version: i16, body: &Bytes, dice: Dice, sending: Sending) -> (Co
 }
 
 /// The answer to a Fetch request, with payloads left out.
-async fn fetched(connection: &Connection, version: i16) -> Result<Received, Arc<ConnectionError>> {
+async fn fetched(connection: &Connection, version: i16) -> Reception {
     let limits = FetchLimits {
         max_wait_ms: 0,
         min_bytes: 1,

@@ -17,7 +17,7 @@ pub(super) struct Usage {
 
 /// Of process `pid` alone; `None` once it is gone. One that has ended and was not waited for yet still tells its CPU time.
 pub(super) fn of_process(pid: u32) -> Option<Usage> {
-    let fields = stat::fields(&pid.to_string()).ok()?;
+    let fields = stat::fields(pid).ok()?;
     let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok());
     let cpu_seconds = ticks.sum::<f64>() / TICKS;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -40,17 +40,14 @@ pub(super) fn of_family(pid: u32) -> Option<Usage> {
 
 /// Whether the process has ended, waited for or not.
 pub(super) fn has_ended(pid: u32) -> bool {
-    stat::fields(&pid.to_string())
-        .map_or(true, |fields| matches!(fields.split_whitespace().next(), Some("Z" | "X")))
+    stat::fields(pid).map_or(true, |fields| matches!(fields.split_whitespace().next(), Some("Z" | "X")))
 }
 
 fn descendants(ancestor: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let parents: Vec<(u32, u32)> = processes
-        .filter_map(|pid| {
-            Some((pid, stat::fields(&pid.to_string()).ok()?.split_whitespace().nth(1)?.parse().ok()?))
-        })
+        .filter_map(|pid| Some((pid, stat::fields(pid).ok()?.split_whitespace().nth(1)?.parse().ok()?)))
         .collect();
     let mut family = vec![ancestor];
     let mut at = 0;

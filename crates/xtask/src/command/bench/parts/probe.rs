@@ -126,8 +126,7 @@ impl Shared {
             let Some((header, _)) = batch.split_first_chunk::<HEADER_BYTES>() else { continue };
             let partition = i32::try_from(number % u64::from(topic.partitions)).unwrap_or(0);
             let payload = batch.slice(HEADER_BYTES..);
-            let batch =
-                ProduceBatch { topic: &topic.identity, partition, header, payload: &payload, tail: None };
+            let batch = ProduceBatch::in_memory(&topic.identity, partition, header, &payload);
             let frame = encode(version, connection.client_id(), TIMEOUT_MS, std::iter::once(batch));
             let answered = answered.clone();
             unanswered += 1;

@@ -83,12 +83,13 @@ impl Pump {
         let batches: Vec<ProduceBatch<'_>> = self
             .waiting
             .iter()
-            .map(|batch| ProduceBatch {
-                topic: &self.topic.identity,
-                partition: i32::try_from(batch.partition).unwrap_or(i32::MAX),
-                header: &batch.header,
-                payload: &batch.payload,
-                tail: None,
+            .map(|batch| {
+                ProduceBatch::in_memory(
+                    &self.topic.identity,
+                    i32::try_from(batch.partition).unwrap_or(i32::MAX),
+                    &batch.header,
+                    &batch.payload,
+                )
             })
             .collect();
         let frame = encode(self.version, self.connection.client_id(), TIMEOUT_MS, batches.iter().copied());
