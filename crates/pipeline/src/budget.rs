@@ -14,6 +14,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(limit_bytes: usize, frames: Arc<BufferPool>) -> Self {
+        frames.set_bound(limit_bytes);
         Self { limit_bytes, frames, reserved_bytes: 0 }
     }
 
@@ -41,6 +42,7 @@ impl Budget {
     /// A wider bound from now on, unless it is wider already.
     pub(crate) fn widen(&mut self, limit_bytes: usize) {
         self.limit_bytes = self.limit_bytes.max(limit_bytes);
+        self.frames.set_bound(self.limit_bytes);
     }
 
     /// The bound.
@@ -52,6 +54,12 @@ impl Budget {
     /// bound may be held.
     pub(crate) fn has_room_to_merge(&self, bytes: usize) -> bool {
         self.held_bytes() + bytes <= self.limit_bytes + self.limit_bytes / 4
+    }
+
+    /// Whether another run of compressed batches may be unpacked, which takes `bytes`, beside so many `others`: a quarter of the
+    /// bound is for that, and one may always.
+    pub(crate) fn has_room_to_unpack(&self, others: usize, bytes: usize) -> bool {
+        others == 0 || (others + 1) * bytes <= self.limit_bytes / 4
     }
 
     /// The answer is here (and counts as a frame from now on), or will not come.

@@ -9,35 +9,41 @@
 
 use super::patch::PatchedBatch;
 use crate::config::Batching;
-use crate::partition::Partition;
+use crate::partition::{Landmark, Partition};
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use bytes::Bytes;
 use std::sync::Arc;
 use verbatim_wire::connection::BufferPool;
 use verbatim_wire::records::codec::{Codec, CodecError, compress, decompress};
-use verbatim_wire::records::merge::{GROWTH_BYTES, MergeError, Merger};
-use verbatim_wire::records::{BatchHeader, HEADER_BYTES, ProducerStamp, patch};
+use verbatim_wire::records::merge::{GROWTH_BYTES, MergeError, Merged, Merger};
+use verbatim_wire::records::{BatchHeader, HEADER_BYTES, ProducerStamp, crc, patch};
 
 /// Batches from this size on are sent as they are: a request with one of them carries enough.
 const SMALL_BYTES: usize = 32 << 10;
 /// Size that merged batches grow to, in bytes, where the target takes that much: from here on requests cost less than bytes.
 pub(super) const MERGED_BYTES: usize = 256 << 10;
+/// Bytes that merged batches unpack to, at most.
+const UNPACKED_BYTES: usize = 768 << 10;
+/// Memory that is taken meanwhile: for the records of all, for those of one, for all compressed.
+const MEMORY_BYTES: usize = 2 * UNPACKED_BYTES + MERGED_BYTES;
 
 /// Batches that become one.
 #[derive(Debug)]
 pub(crate) struct Run {
     batches: Vec<(BatchHeader, Bytes)>,
     codec: Codec,
-    /// Bytes that their payloads may unpack to.
+    /// Bytes that their payloads may unpack to, all together.
     unpacked_bytes: usize,
 }
 
 /// What became of them.
 #[derive(Debug)]
 pub(crate) struct MergedRun {
-    pub(crate) header: BatchHeader,
-    pub(crate) payload: Bytes,
+    header: BatchHeader,
+    payload: Bytes,
+    /// Batches that are in it: the first ones of the run.
+    count: usize,
 }
 
 /// Why they stay as they are.
@@ -63,58 +69,83 @@ impl Run {
 
     /// Makes one of them, in memory of `pool`.
     pub(crate) fn merge(&self, pool: &Arc<BufferPool>) -> Result<MergedRun, RunError> {
-        let Some((first, _)) = self.batches.first() else { return Err(MergeError::TooLarge.into()) };
-        let stamp = ProducerStamp {
-            producer_id: first.producer_id,
-            producer_epoch: first.producer_epoch,
-            base_sequence: first.base_sequence,
-        };
-        let mut merged = None;
-        let bytes: usize = self.batches.iter().map(|(header, payload)| grown(header, payload)).sum();
-        let payload = pool.build(bytes, |out| {
-            let mut merger = Merger::new(out, first.base_timestamp);
-            for (header, payload) in &self.batches {
-                if !patch::crc_is_right(header, payload) {
-                    return Err(RunError::Crc);
-                }
-                match self.codec {
-                    Codec::None => merger.push(header, payload)?,
-                    codec => merger.push(header, &decompress(codec, payload, self.unpacked_bytes)?)?,
-                }
-            }
-            merged = Some(merger.finish());
-            Ok(())
-        })?;
+        let (records, merged, count) = self.records(pool)?;
         let payload = match self.codec {
-            Codec::None => payload,
+            Codec::None => records,
             codec => {
-                let compressed = compress(codec, &payload)?;
+                let compressed = compress(codec, &records)?;
                 pool.build(compressed.len(), |out| {
                     out.extend_from_slice(&compressed);
                     Ok::<(), RunError>(())
                 })?
             }
         };
-        let merged = merged.ok_or(MergeError::TooLarge)?;
-        Ok(MergedRun { header: merged.header(self.codec, &payload, stamp)?, payload })
+        Ok(MergedRun { header: merged.header(self.codec, &payload, self.stamp()?)?, payload, count })
+    }
+
+    fn stamp(&self) -> Result<ProducerStamp, RunError> {
+        let (first, _) = self.batches.first().ok_or(MergeError::TooLarge)?;
+        let BatchHeader { producer_id, producer_epoch, base_sequence, .. } = *first;
+        Ok(ProducerStamp { producer_id, producer_epoch, base_sequence })
+    }
+
+    /// The records of the first of them, uncompressed: of all that fit, and how many batches these are.
+    fn records(&self, pool: &Arc<BufferPool>) -> Result<(Bytes, Merged, usize), RunError> {
+        let (first, _) = self.batches.first().ok_or(MergeError::TooLarge)?;
+        let mut merged = None;
+        let bytes: usize = self.batches.iter().map(|(header, payload)| grown(header, payload)).sum();
+        let records = pool.build(bytes, |out| {
+            let mut merger = Merger::new(out, first.base_timestamp);
+            let (mut count, mut unpacked_bytes) = (0, 0);
+            for (header, payload) in &self.batches {
+                if !patch::crc_is_right(header, payload) {
+                    return Err(RunError::Crc);
+                }
+                if self.codec == Codec::None {
+                    merger.push(header, payload)?;
+                } else {
+                    match decompress(self.codec, payload, self.unpacked_bytes - unpacked_bytes) {
+                        Ok(records) => {
+                            unpacked_bytes += records.len();
+                            merger.push(header, &records)?;
+                        }
+                        // It begins the next run, if it can be read at all.
+                        Err(_) if count > 0 => break,
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                count += 1;
+            }
+            merged = Some((merger.finish(), count));
+            Ok(())
+        })?;
+        let (merged, count) = merged.ok_or(MergeError::TooLarge)?;
+        Ok((records, merged, count))
     }
 }
 
-/// Whether `copy`, a batch of the target, can be `batches` of the source in one. Compressors may change between versions of
-/// this program: of a compressed batch the counts and times have to agree, its bytes need not.
+/// Whether `landmark`, a batch of the target, is `batches` of the source in one. Compressors may change between versions of
+/// this program: of a compressed batch the records have to be the same, its bytes need not.
 pub(crate) fn are_in(
     batches: impl Iterator<Item = (BatchHeader, Bytes)>,
-    copy: &BatchHeader,
+    landmark: &Landmark,
     unpacked_bytes: usize,
     pool: &Arc<BufferPool>,
 ) -> bool {
-    let merged = Run::of(batches.collect(), unpacked_bytes).and_then(|run| run.merge(pool).ok());
-    let Some(MergedRun { header, .. }) = merged else { return false };
-    let is_compressed = header.attributes.codec() != 0;
-    let has_same_form = header.records_count == copy.records_count
-        && header.base_timestamp == copy.base_timestamp
-        && header.attributes.codec() == copy.attributes.codec();
-    patch::is_copy(&header, copy) || (is_compressed && has_same_form)
+    let is_same = |run: Run| -> Result<bool, RunError> {
+        let copy = &landmark.header;
+        let Some(records_crc) = landmark.records_crc else {
+            return Ok(patch::is_copy(&run.merge(pool)?.header, copy));
+        };
+        let (records, merged, count) = run.records(pool)?;
+        let uncompressed = merged.header(run.codec, &records, run.stamp()?)?;
+        Ok(count == run.batches.len()
+            && crc::crc32c(&records) == records_crc
+            && uncompressed.records_count == copy.records_count
+            && uncompressed.base_timestamp == copy.base_timestamp
+            && uncompressed.attributes.codec() == copy.attributes.codec())
+    };
+    Run::of(batches.collect(), unpacked_bytes).is_some_and(|run| is_same(run).unwrap_or(false))
 }
 
 /// Size of a payload with every record of it grown as much as can be.
@@ -173,10 +204,10 @@ impl Partition {
     /// The first `count` batches that wait have become one, or go on as they are: what is wrong with them is for the target to say.
     fn take_merged(&mut self, count: usize, outcome: Result<MergedRun, RunError>, max_batch_bytes: usize) {
         match outcome {
-            Ok(merged) if merged.payload.len() + HEADER_BYTES <= max_batch_bytes => {
-                return self.replace(count, merged);
+            Ok(merged) if merged.count > 1 && merged.payload.len() + HEADER_BYTES <= max_batch_bytes => {
+                return self.replace(merged);
             }
-            Ok(_) => {}
+            Ok(merged) => return self.unmerged = merged.count,
             Err(error) => {
                 tracing::debug!(partition = self.partition, count, %error, "batches are not merged");
             }
@@ -184,9 +215,9 @@ impl Partition {
         self.unmerged = count;
     }
 
-    /// Puts `merged` in the place of the first `count` batches that wait.
-    fn replace(&mut self, count: usize, merged: MergedRun) {
-        let MergedRun { header, payload } = merged;
+    /// Puts `merged` in the place of the batches that wait and are in it.
+    fn replace(&mut self, merged: MergedRun) {
+        let MergedRun { header, payload, count } = merged;
         let run: Vec<PatchedBatch> = self.queue.drain(self.in_flight..self.in_flight + count).collect();
         let before: usize = run.iter().map(PatchedBatch::bytes).sum();
         let sources = run.iter().map(|batch| batch.merged_from.max(1)).sum();
@@ -220,7 +251,6 @@ impl FlowTask {
         if self.config.batching == Batching::Verbatim {
             return;
         }
-        let unpacked_bytes = self.config.repack_limit_bytes;
         let pool = self.source.pool();
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         let Some(route) = self.routes.topic(partition.topic) else { return };
@@ -232,11 +262,15 @@ impl FlowTask {
         if !self.budget.has_room_to_merge(MERGED_BYTES) {
             return;
         }
-        let Some(run) = partition.run(count, unpacked_bytes) else { return };
+        if codec != 0 && !self.budget.has_room_to_unpack(self.unpacking, MEMORY_BYTES) {
+            return;
+        }
+        let Some(run) = partition.run(count, UNPACKED_BYTES) else { return };
         if codec == 0 {
             return partition.take_merged(count, run.merge(pool), max_batch_bytes);
         }
         partition.is_merging = true;
+        self.unpacking += 1;
         let (generation, pool) = (partition.generation, pool.clone());
         let work = tokio::task::spawn_blocking(move || run.merge(&pool));
         self.beside(async move {
@@ -252,6 +286,7 @@ impl FlowTask {
         count: usize,
         outcome: Result<MergedRun, RunError>,
     ) {
+        self.unpacking = self.unpacking.saturating_sub(1);
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         if partition.generation != generation {
             return;
@@ -262,3 +297,6 @@ impl FlowTask {
         self.make_ready(number);
     }
 }
+
+#[cfg(test)]
+mod tests;

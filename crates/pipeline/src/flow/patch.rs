@@ -136,7 +136,7 @@ impl FlowTask {
         let left = partition.cursor.records_to_pass - i64::from(routed.header.records_count);
         let landmark = partition.cursor.landmark.filter(|_| left == 0);
         // Those that may be in the target's last batch are kept whole: it may be several in one.
-        let last_records = partition.cursor.landmark.map_or(0, |Landmark(copy)| copy.records_count);
+        let last_records = partition.cursor.landmark.map_or(0, |landmark| landmark.header.records_count);
         let is_near_the_end = partition.cursor.records_to_pass <= i64::from(last_records);
         let (records, bytes) = (routed.header.records_count, HEADER_BYTES + routed.payload.len());
         let is_repacked = routed.is_repacked;
@@ -144,7 +144,7 @@ impl FlowTask {
         let payload = if is_near_the_end { Bytes::copy_from_slice(&routed.payload) } else { Bytes::new() };
         partition.passing.push(RoutedBatch { payload, ..routed });
         // A batch built anew may have been built otherwise then: it is compared record by record.
-        let is_it = landmark.is_none_or(|Landmark(copy)| partition.has_passed(&copy, unpacked_bytes, &pool));
+        let is_it = landmark.is_none_or(|landmark| partition.has_passed(&landmark, unpacked_bytes, &pool));
         if left < 0 || !is_it {
             return self.realign(number, now);
         }
@@ -268,8 +268,8 @@ impl FlowTask {
 
 impl Partition {
     /// Whether the target's last batch is the one passed over last, or the last ones in one.
-    fn has_passed(&self, copy: &BatchHeader, unpacked_bytes: usize, pool: &Arc<BufferPool>) -> bool {
-        let Some(last) = self.passing.last() else { return false };
+    fn has_passed(&self, landmark: &Landmark, unpacked_bytes: usize, pool: &Arc<BufferPool>) -> bool {
+        let (Some(last), copy) = (self.passing.last(), &landmark.header) else { return false };
         if patch::is_copy(&last.header, copy) {
             return true;
         }
@@ -282,7 +282,7 @@ impl Partition {
         run.reverse();
         merge::are_in(
             run.iter().map(|batch| (batch.header, batch.payload.clone())),
-            copy,
+            landmark,
             unpacked_bytes,
             pool,
         )

@@ -7,7 +7,8 @@ use crate::positions::Position;
 use bytes::Bytes;
 use std::sync::Arc;
 use verbatim_wire::connection::BufferPool;
-use verbatim_wire::records::{BatchHeader, patch};
+use verbatim_wire::records::codec::{Codec, decompress};
+use verbatim_wire::records::{Batch, BatchHeader, crc, patch};
 
 /// A partition's reading end.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +34,22 @@ pub(crate) struct Cursor {
 
 /// The last batch of the target's log.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Landmark(pub(crate) BatchHeader);
+pub(crate) struct Landmark {
+    pub(crate) header: BatchHeader,
+    /// CRC-32C of its records as they are uncompressed, where it is compressed and that is known: other bytes may hold the same
+    /// records, because compressors change between versions.
+    pub(crate) records_crc: Option<u32>,
+}
+
+impl Landmark {
+    /// Looks into `batch`, which may unpack to `unpacked_bytes`.
+    pub(crate) fn of(batch: &Batch, unpacked_bytes: usize) -> Self {
+        let header = batch.header;
+        let codec = Codec::from_attributes(header.attributes).ok().filter(|codec| *codec != Codec::None);
+        let records = codec.and_then(|codec| decompress(codec, &batch.payload(), unpacked_bytes).ok());
+        Self { header, records_crc: records.map(|records| crc::crc32c(&records)) }
+    }
+}
 
 impl Cursor {
     pub(crate) fn at(settled: &Position) -> Self {
@@ -69,7 +85,8 @@ impl Partition {
         unpacked_bytes: usize,
         pool: &Arc<BufferPool>,
     ) -> bool {
-        let Some(Landmark(copy)) = self.cursor.landmark else { return true };
+        let Some(landmark) = self.cursor.landmark else { return true };
+        let copy = landmark.header;
         let original = &inspected.batch.header;
         if original.magic != 2 || original.base_offset >= self.cursor.keep_from {
             self.cursor.landmark = None;
@@ -91,7 +108,7 @@ impl Partition {
         let is_inside =
             copy.base_offset <= original.base_offset && original.last_offset() <= copy.last_offset();
         if is_inside && original.records_count < copy.records_count {
-            return self.is_part_of_landmark(inspected, &copy, unpacked_bytes, pool);
+            return self.is_part_of_landmark(inspected, &landmark, unpacked_bytes, pool);
         }
         // A batch that was not copied from its start, or was too large, is in smaller ones on the target.
         let is_part = original.base_offset < copy.base_offset
@@ -103,11 +120,11 @@ impl Partition {
     fn is_part_of_landmark(
         &mut self,
         inspected: &InspectedBatch,
-        copy: &BatchHeader,
+        landmark: &Landmark,
         unpacked_bytes: usize,
         pool: &Arc<BufferPool>,
     ) -> bool {
-        let original = &inspected.batch.header;
+        let (original, copy) = (&inspected.batch.header, &landmark.header);
         let next = self.landmark_parts.last().map_or(copy.base_offset, |(part, _)| part.next_offset());
         if original.base_offset != next {
             return false;
@@ -118,6 +135,6 @@ impl Partition {
         if original.last_offset() < copy.last_offset() {
             return true;
         }
-        merge::are_in(self.landmark_parts.drain(..), copy, unpacked_bytes, pool)
+        merge::are_in(self.landmark_parts.drain(..), landmark, unpacked_bytes, pool)
     }
 }

@@ -69,7 +69,7 @@ impl Look<'_> {
                     if header.next_offset() > resume.settled.target_offset && !self.is_ours(&header) {
                         ResumeAnswer::Stop(StopReason::ForeignRecords { offset: header.base_offset })
                     } else {
-                        ground.landmark = Some(Landmark(header));
+                        ground.landmark = Some(Landmark::of(&batch, self.unpacked_bytes));
                         ResumeAnswer::Ground(ground, Vec::new())
                     }
                 }

@@ -258,7 +258,7 @@ impl Partition {
     pub(crate) fn begin_at_landmark(&mut self, landmark: Option<Landmark>) {
         self.cursor.landmark = landmark;
         self.landmark_parts.clear();
-        if let Some(Landmark(copy)) = landmark
+        if let Some(Landmark { header: copy, .. }) = landmark
             && copy.last_offset() < self.cursor.offset
         {
             // It may be several of the source's in one.

@@ -84,14 +84,15 @@ const REPLICATION_PAUSE: Duration = Duration::from_millis(20);
 /// Looks before giving up for this time.
 const REPLICATION_LOOKS: usize = 250;
 
-/// Asks broker `leader` about `partitions`, which it leads.
+/// Asks broker `leader` about `partitions`, which it leads; a batch may unpack to `unpacked_bytes`.
 pub(crate) async fn look_at_target(
     target: &Cluster,
     leader: i32,
     producers: Producers,
+    unpacked_bytes: usize,
     partitions: Vec<Resume>,
 ) -> Vec<(Resume, ResumeAnswer)> {
-    let look = Look { target, leader, producers };
+    let look = Look { target, leader, producers, unpacked_bytes };
     // A broker that hangs may have lost its partitions to another long before it is given up.
     match tokio::time::timeout(PATIENCE, look.at(&partitions)).await {
         Ok(Ok(mut answers)) => {
@@ -116,6 +117,8 @@ pub(super) struct Look<'a> {
     pub(super) target: &'a Cluster,
     pub(super) leader: i32,
     producers: Producers,
+    /// Bytes that a batch may unpack to.
+    pub(super) unpacked_bytes: usize,
 }
 
 /// What one partition's producer state and log ends say.
@@ -227,7 +230,7 @@ impl Look<'_> {
         let Producers { records: (records, _), markers: (markers, _) } = self.producers;
         let mut ground =
             Ground { end: from, held: from - settled_end, sequence: number_at(from), landmark: None };
-        let mut foreign = None;
+        let (mut foreign, mut last) = (None, None);
         let leader = (self.leader, resume.leader_epoch);
         let read = self.target.read_log(leader, &resume.topic, resume.partition, from, |batch| {
             let header = batch.header;
@@ -240,7 +243,7 @@ impl Look<'_> {
             if header.producer_id == records && is_next {
                 ground.held = header.next_offset() - settled_end;
                 ground.sequence = sequence_after(header.base_sequence, header.last_offset_delta + 1);
-                ground.landmark = Some(Landmark(header));
+                last = Some(batch);
             } else if !is_filling {
                 foreign = Some(header.base_offset);
                 return false;
@@ -261,7 +264,10 @@ impl Look<'_> {
         }
         Ok(match foreign {
             Some(offset) => Err(ResumeAnswer::Stop(StopReason::ForeignRecords { offset })),
-            None => Ok(ground),
+            None => {
+                ground.landmark = last.map(|batch| Landmark::of(&batch, self.unpacked_bytes));
+                Ok(ground)
+            }
         })
     }
 

@@ -75,7 +75,7 @@ pub(super) async fn read(
         places.push((header.base_offset, records));
         ground.held += before + records;
         next = sequence_after(header.base_sequence, header.last_offset_delta + 1);
-        (ground.sequence, ground.landmark) = (next, Some(Landmark(header)));
+        (ground.sequence, ground.landmark) = (next, Some(Landmark { header, records_crc: None }));
     }
     Ok(Ok((ground, places)))
 }

@@ -46,9 +46,10 @@ impl FlowTask {
                 continue;
             }
             let (target, producers) = (self.target.clone(), self.producers);
-            self.beside(
-                async move { Event::Resumed(look_at_target(&target, leader, producers, resumes).await) },
-            );
+            let unpacked_bytes = self.config.repack_limit_bytes;
+            self.beside(async move {
+                Event::Resumed(look_at_target(&target, leader, producers, unpacked_bytes, resumes).await)
+            });
         }
     }
 

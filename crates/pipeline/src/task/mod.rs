@@ -87,6 +87,8 @@ pub(crate) struct FlowTask {
     pub(crate) backlogs: Backlogs,
     pub(crate) throttle: Throttle,
     pub(crate) budget: Budget,
+    /// Runs of compressed batches that are being merged.
+    pub(crate) unpacking: usize,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) timers: Timers,
     /// Where the payloads of large batches go.
@@ -163,6 +165,7 @@ impl FlowTask {
             backlogs: Backlogs::default(),
             throttle: Throttle::default(),
             budget,
+            unpacking: 0,
             checkpoint: Checkpoint::default(),
             timers: Timers::default(),
             payloads,

@@ -18,6 +18,8 @@ const GRAIN_BYTES: usize = 64 << 10;
 pub struct BufferPool {
     free: Mutex<Vec<Vec<u8>>>,
     max_free_bytes: usize,
+    /// Unused buffers are kept only while they and what is alive are below this.
+    bound_bytes: AtomicUsize,
     alive_bytes: AtomicUsize,
     /// Of these, in frames that are not here yet.
     coming_bytes: AtomicUsize,
@@ -29,9 +31,15 @@ impl BufferPool {
         Arc::new(Self {
             free: Mutex::default(),
             max_free_bytes,
+            bound_bytes: AtomicUsize::new(usize::MAX),
             alive_bytes: AtomicUsize::new(0),
             coming_bytes: AtomicUsize::new(0),
         })
+    }
+
+    /// From now on unused buffers are kept only while all together are below `bytes`: as much as may be alive.
+    pub fn set_bound(&self, bytes: usize) {
+        self.bound_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Bytes of received frames that are still referred to, by whatever small slice.
@@ -91,11 +99,14 @@ impl BufferPool {
             return;
         }
         bytes.clear();
+        let alive_bytes = self.alive_bytes.load(Ordering::Relaxed);
+        let most = self.bound_bytes.load(Ordering::Relaxed).saturating_sub(alive_bytes);
+        let most = most.min(self.max_free_bytes);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept: usize = bytes.capacity() + free.iter().map(Vec::capacity).sum::<usize>();
         free.push(bytes);
         // Small ones go first: a large frame finds no use for them, a small frame fits a large buffer.
-        while kept > self.max_free_bytes {
+        while kept > most {
             let smallest = free.iter().enumerate().min_by_key(|(_, buffer)| buffer.capacity());
             let Some((index, _)) = smallest else { return };
             kept -= free.swap_remove(index).capacity();
@@ -193,5 +204,17 @@ mod tests {
         drop(buffers);
         let kept: usize = pool.free.lock().unwrap().iter().map(Vec::capacity).sum();
         assert!(kept <= 200_000 && kept > 0, "{kept}");
+    }
+
+    #[test]
+    fn unused_memory_makes_way_for_what_is_in_use() {
+        let pool = BufferPool::new(1 << 20);
+        pool.set_bound(500_000);
+        let kept = || pool.free.lock().unwrap().iter().map(Vec::capacity).sum::<usize>();
+        let in_use = pool.take(300_000);
+        drop((pool.take(140_000), pool.take(140_000)));
+        assert!(kept() > 0 && kept() <= 200_000, "{}", kept());
+        drop(in_use);
+        assert!(kept() > 300_000 && kept() <= 500_000, "{}", kept());
     }
 }

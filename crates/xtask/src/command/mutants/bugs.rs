@@ -46,8 +46,8 @@ pub(super) const BUGS: &[Bug] = &[
         name: "landmark-not-compared",
         what: "the source is counted on, not compared with what the target ends with",
         file: "crates/pipeline/src/flow/patch.rs",
-        right: "landmark.is_none_or(|Landmark(copy)| partition.has_passed(&copy, unpacked_bytes, &pool))",
-        wrong: "landmark.is_none_or(|Landmark(copy)| copy.records_count > 0 || partition.has_passed(&copy, unpacked_bytes, &pool))",
+        right: "landmark.is_none_or(|landmark| partition.has_passed(&landmark, unpacked_bytes, &pool))",
+        wrong: "landmark.is_none_or(|landmark| landmark.header.records_count > 0 || partition.has_passed(&landmark, unpacked_bytes, &pool))",
     },
     Bug {
         name: "aborted-copied",
