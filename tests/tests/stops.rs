@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use verbatim_pipeline::{FlowConfig, FlowHandle, Side, StopReason};
-use verbatim_testbroker::{Control, ErrorCode, batch, opaque_batch};
+use verbatim_testbroker::{Control, Corruption, ErrorCode, batch, opaque_batch};
 use verbatim_tests::oracle::RawBatch;
 use verbatim_tests::scenario::{
     Stage, Stopped, committed, eventually, fill, log, now_ms, numbered, soon, stops, translated_config,
@@ -88,6 +88,45 @@ async fn damage_on_the_source() {
             (other, _) => panic!("byte {at}: {other}"),
         }
     }
+}
+
+/// Who wants it has checksums verified before anything is sent; otherwise the target does it.
+#[tokio::test(start_paused = true)]
+async fn damage_is_not_even_sent_where_the_source_is_verified() {
+    const BYTES: usize = 200_000;
+    for verify_source in [true, false] {
+        let stage = Stage::new();
+        stage.topic("orders", 2);
+        let large = || opaque_batch(vec![7; BYTES].into(), 4, 1).timestamp_ms(now_ms()).build();
+        stage.source.append("orders", 0, &large()).unwrap();
+        append_raw(&stage, &flipped(&large(), 1_000));
+        let sent_before = stage.target.traffic(ApiKey::Produce).request_bytes;
+        let config = FlowConfig { verify_source, ..translated_config() };
+        let flow = stage.flow(&["orders"]).await.config(config).start().await.unwrap();
+        let stopped = stops(&flow).await;
+        assert_eq!(stopped.keys().collect::<Vec<_>>(), [&1]);
+        stopped[&1].assert_says(&["source offset 0", "checksum"]);
+        stage.assert_holds("orders", 0, &committed(&log(&stage.source, "orders", 0)));
+        assert_eq!(log(&stage.target, "orders", 1), []);
+        let sent_bytes = stage.target.traffic(ApiKey::Produce).request_bytes - sent_before;
+        // The good one, and the bad one twice.
+        let batches = usize::try_from(sent_bytes).unwrap() / BYTES;
+        assert_eq!(batches, if verify_source { 1 } else { 3 });
+    }
+}
+
+/// What went wrong on the way is right when it is fetched again.
+#[tokio::test(start_paused = true)]
+async fn damage_on_the_way_heals_where_the_source_is_verified() {
+    let stage = Stage::new();
+    stage.topic("orders", 2);
+    fill(&stage.source, "orders", 0, 10);
+    fill(&stage.source, "orders", 1, 10);
+    stage.source.times(ApiKey::Fetch, 1, Control::Corrupt(Corruption::Payload));
+    let config = FlowConfig { verify_source: true, ..translated_config() };
+    let flow = stage.flow(&["orders"]).await.config(config).start().await.unwrap();
+    soon("caught up", flow.caught_up()).await.unwrap();
+    stage.assert_equal("orders");
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,6 +58,9 @@ pub struct FlowConfig {
     /// Whether the payloads of large batches are left in the kernel (splice(2)), where both clusters are reached by TCP without
     /// TLS, on Linux. Default: yes.
     pub splice: bool,
+    /// Whether the checksum of every batch is verified before it is sent. Without it a damaged one is found by the target, which
+    /// verifies all, and then looked for at the source. Nothing is spliced then. Default: no.
+    pub verify_source: bool,
     /// How long a source broker waits when there is nothing new. Default 500 ms.
     pub fetch_max_wait: Duration,
     /// Connections that produce to one target broker; each partition keeps to one. 1 to 255, default 2.
@@ -168,6 +171,7 @@ impl Default for FlowConfig {
             partition_max_bytes: 1 << 20,
             far_round_trip: Duration::from_millis(5),
             splice: true,
+            verify_source: false,
             fetch_max_wait: Duration::from_millis(500),
             lanes_per_broker: 2,
             requests_per_lane: 5,

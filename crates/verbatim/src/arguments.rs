@@ -48,7 +48,7 @@ examples:
   verbatim run --from a:9092 --to b:9092 --topics '.*' --start 'logs-.*=latest' --offsets preserve")]
 #[command(group = ArgGroup::new("single").args([
     "from", "to", "topics", "name", "offsets", "start", "on_source_accident", "follow_retention", "read_uncommitted",
-    "from_ca_file", "to_ca_file", "memory", "batching", "no_splice", "max_rate",
+    "from_ca_file", "to_ca_file", "memory", "batching", "no_splice", "verify_source", "max_rate",
 ]).multiple(true))]
 pub(crate) struct RunArguments {
     /// Configuration file: TOML with clusters and flows, or MirrorMaker 2's (*.properties)
@@ -105,6 +105,9 @@ pub(crate) struct RunArguments {
     /// Read the payloads of large batches into memory, instead of leaving them in the kernel (Linux, both clusters without TLS)
     #[arg(long)]
     pub(crate) no_splice: bool,
+    /// Verify the checksum of every batch before it is sent, instead of leaving that to the target; implies --no-splice
+    #[arg(long)]
+    pub(crate) verify_source: bool,
     /// Bytes per second to write at most, for example 50MiB [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = verbatim_mirror::parse_rate)]
     pub(crate) max_rate: Option<NonZeroU64>,

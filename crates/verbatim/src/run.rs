@@ -29,6 +29,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         memory,
         batching,
         no_splice,
+        verify_source,
         max_rate,
         config: _,
         flows: _,
@@ -55,6 +56,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     config.rates.set(max_rate, Vec::new());
     config.flow.batching = batching.into();
     config.flow.splice = !no_splice;
+    config.flow.verify_source = verify_source;
     if let Some(mebibytes) = memory {
         let bytes = (mebibytes as usize) << 20;
         (config.flow.budget_bytes, config.flow.far_budget_bytes) = (bytes, bytes);

@@ -85,6 +85,8 @@ pub struct FlowSettings {
     pub batching: Batching,
     /// Whether the payloads of large batches are left in the kernel where that can be.
     pub splice: bool,
+    /// Whether the checksum of every batch is verified before it is sent.
+    pub verify_source: bool,
     /// Memory for data on its way, in bytes; `None` for 16 MiB, and 64 where a cluster is far.
     pub memory_bytes: Option<usize>,
     /// Bytes per second that the flow may write.
@@ -204,6 +206,7 @@ impl FlowSettings {
             isolation: Isolation::ReadCommitted,
             batching: Batching::Verbatim,
             splice: true,
+            verify_source: false,
             memory_bytes: None,
             max_rate: None,
             topic_max_rate: Vec::new(),

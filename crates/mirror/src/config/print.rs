@@ -104,6 +104,7 @@ fn all(flow: &FlowSettings) -> Vec<(&'static str, String)> {
             }),
         ),
         ("splice", flow.splice.to_string()),
+        ("verify_source", flow.verify_source.to_string()),
         ("memory", flow.memory_bytes.map_or_else(String::new, |bytes| bytes.to_string())),
         ("max_rate", text(&flow.max_rate.map_or_else(|| "off".to_owned(), |rate| rate.to_string()))),
         ("topic_max_rate", list(&flow.topic_max_rate)),

@@ -131,6 +131,7 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.isolation, section.text("isolation", isolation));
     set(&mut flow.batching, section.text("batching", batching));
     set(&mut flow.splice, section.text("splice", boolean));
+    set(&mut flow.verify_source, section.text("verify_source", boolean));
     set(&mut flow.memory_bytes, section.text("memory", bytes).map(Some));
     set(&mut flow.max_rate, section.text("max_rate", rate));
     set(&mut flow.topic_max_rate, section.list("topic_max_rate"));

@@ -185,6 +185,7 @@ pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorE
             follow_retention: flow.follow_retention,
             batching: flow.batching,
             splice: flow.splice,
+            verify_source: flow.verify_source,
             budget_bytes: flow.memory_bytes.unwrap_or(defaults.budget_bytes),
             far_budget_bytes: flow.memory_bytes.unwrap_or(defaults.far_budget_bytes),
             ..FlowConfig::default()

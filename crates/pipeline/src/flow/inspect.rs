@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use verbatim_wire::fetch::{AbortedTransaction, Isolation};
-use verbatim_wire::records::{Batch, BatchHeader, ControlKind, ControlRecord, Entry, Walker};
+use verbatim_wire::records::{Batch, BatchHeader, ControlKind, ControlRecord, Entry, Walker, patch};
 
 use super::fetch::FetchedSlice;
 use crate::error::StopReason;
@@ -299,6 +299,11 @@ impl FlowTask {
         let leader_epoch = inspected.batch.header.partition_leader_epoch;
         match inspected.verdict {
             Verdict::Forward => {
+                let Batch { header, bytes, .. } = &inspected.batch;
+                if self.config.verify_source && !patch::crc_is_right(header, &inspected.batch.payload()) {
+                    let (offset, bytes) = (header.base_offset, bytes.len());
+                    return self.damaged(number, offset, bytes, now);
+                }
                 let routed = self.route(inspected);
                 self.patch(number, routed, now);
                 return;
@@ -323,6 +328,15 @@ impl FlowTask {
         }
         partition.pass_to(inspected.next_offset, leader_epoch);
         self.note_progress(number);
+    }
+
+    /// A checksum that is wrong before anything was sent: damage on the way does not come twice, that at the source does.
+    pub(crate) fn damaged(&mut self, number: u32, offset: i64, bytes: usize, now: Instant) {
+        let Some(partition) = self.partition(number) else { return };
+        match partition.corrupt(offset, bytes) {
+            Failure::Passing => self.fail(number, Failure::Passing, now),
+            Failure::Final(_) => self.end(number, StopReason::CorruptAtSource { offset, bytes }, now),
+        }
     }
 }
 

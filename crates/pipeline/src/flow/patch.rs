@@ -3,7 +3,7 @@
 use super::merge;
 use super::repack::{self, NewBatch, RepackError, RepackFailure, RepackLimits, Repacked};
 use crate::error::StopReason;
-use crate::partition::{Failure, Landmark, Partition, Placed, take_places};
+use crate::partition::{Landmark, Partition, Placed, take_places};
 use crate::positions::Position;
 use crate::task::FlowTask;
 use crate::task::events::Event;
@@ -225,11 +225,7 @@ impl FlowTask {
         let RepackError::Crc { bytes } = error else {
             return self.end(number, StopReason::Repack { offset, why, problem: error }, now);
         };
-        let Some(partition) = self.partition(number) else { return };
-        match partition.corrupt(offset, bytes) {
-            Failure::Passing => self.fail(number, Failure::Passing, now),
-            Failure::Final(_) => self.end(number, StopReason::CorruptAtSource { offset, bytes }, now),
-        }
+        self.damaged(number, offset, bytes, now);
     }
 
     fn take_repacked(

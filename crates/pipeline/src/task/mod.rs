@@ -132,7 +132,7 @@ impl FlowTask {
         let (commander, commands) = mpsc::channel(16);
         let budget = Budget::new(config.budget_bytes, source.pool().clone());
         let is_plain = source.is_plain_tcp() && target.is_plain_tcp();
-        let splices = cfg!(target_os = "linux") && is_plain && config.splice;
+        let splices = cfg!(target_os = "linux") && is_plain && config.splice && !config.verify_source;
         let payloads = if splices { Payloads::InKernel } else { Payloads::InMemory };
         let origins = || Arc::new(Origins::new(source.clone(), config.origin.clone()));
         let origins = (config.forward == Forward::Local).then(origins);
