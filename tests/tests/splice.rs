@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use verbatim_pipeline::{
-    Cluster, ClusterConfig, Counters, Flow, FlowConfig, FlowHandle, Offsets, StopReason,
+    Cluster, ClusterConfig, Counters, Flow, FlowConfig, FlowHandle, Offsets, Status, StopReason,
 };
 use verbatim_testbroker::{Control, Corruption, TestCluster, opaque_batch};
 use verbatim_tests::scenario::{Dice, assert_equal, log, now_ms, partitions, patient_config, soon, stops};
@@ -41,11 +41,15 @@ impl Wired {
 
     /// Copies all there is, and what became of it.
     async fn copied(&self, config: FlowConfig) -> Counters {
+        self.copied_with(config).await.total()
+    }
+
+    async fn copied_with(&self, config: FlowConfig) -> Status {
         let flow = self.flow(config).await;
         soon("caught up", flow.caught_up()).await.unwrap();
-        let total = flow.status().await.unwrap().total();
+        let status = flow.status().await.unwrap();
         flow.shutdown().await.unwrap();
-        total
+        status
     }
 
     fn append(&self, partition: i32, batch: &Bytes) {
@@ -89,11 +93,14 @@ async fn large_payloads_pass_unread() {
     let wired = Wired::new(3).await;
     let mut dice = Dice::new(1);
     wired.fill(&mut dice, 120);
-    let total = wired.copied(config(Offsets::Auto)).await;
+    let status = wired.copied_with(config(Offsets::Auto)).await;
     wired.assert_equal();
+    let total = status.total();
     assert_eq!(total.forwarded_batches, 120);
     // Those that an answer's end cuts come whole with the next; none is small.
     assert_eq!(total.spliced_batches, 120);
+    // What an answer's end cuts is read, and left.
+    assert!(status.copied_bytes < total.bytes / 4, "{} of {}", status.copied_bytes, total.bytes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,9 +128,12 @@ async fn without_it_everything_is_read() {
     let wired = Wired::new(1).await;
     let mut dice = Dice::new(2);
     wired.fill(&mut dice, 20);
-    let total = wired.copied(FlowConfig { splice: false, ..config(Offsets::Auto) }).await;
+    let status = wired.copied_with(FlowConfig { splice: false, ..config(Offsets::Auto) }).await;
     wired.assert_equal();
+    let total = status.total();
     assert_eq!((total.forwarded_batches, total.spliced_batches), (20, 0));
+    // Into memory and out of it.
+    assert!(status.copied_bytes >= 2 * total.bytes, "{} of {}", status.copied_bytes, total.bytes);
 }
 
 /// The source's disk has a flipped bit: nobody has looked at the payload, the target finds it, and it is read again to tell where.

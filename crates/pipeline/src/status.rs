@@ -13,6 +13,9 @@ pub struct Status {
     pub partitions: Vec<PartitionStatus>,
     /// Bytes of fetched frames held or asked for.
     pub held_bytes: usize,
+    /// How many bytes the connections to both clusters have read into memory and written from it, and that were copied to be put together
+    /// anew: see [`BufferPool::copied_bytes`](verbatim_wire::connection::BufferPool::copied_bytes).
+    pub copied_bytes: u64,
     /// When the target acknowledged the first batch.
     pub first_settled: Option<Instant>,
 }
@@ -56,6 +59,7 @@ impl Status {
         all.into_iter().fold(Self::default(), |mut merged, status| {
             merged.partitions.extend(status.partitions);
             merged.held_bytes += status.held_bytes;
+            merged.copied_bytes += status.copied_bytes;
             merged.first_settled = match (merged.first_settled, status.first_settled) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),

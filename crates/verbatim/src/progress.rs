@@ -118,8 +118,13 @@ impl Progress {
             let after = first.into_std().saturating_duration_since(self.started);
             format!(", the first batch after {} ms", after.as_millis())
         });
+        // Little data is not worth the figure: all else that is said would stand out in it.
+        let copied = match total.bytes {
+            0..1_000_000 => String::new(),
+            bytes => format!(", {:.2} bytes copied per byte", status.copied_bytes as f64 / bytes as f64),
+        };
         format!(
-            "copied {} records in {} batches{repacked}{merged}{filled}{gaps}, {} in {} ({}/s){first}",
+            "copied {} records in {} batches{repacked}{merged}{filled}{gaps}, {} in {} ({}/s){first}{copied}",
             units::count(total.records),
             units::count(batches),
             units::bytes(total.bytes),

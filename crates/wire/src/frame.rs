@@ -159,6 +159,15 @@ impl Sealed {
         pending.iter().any(|(_, payload)| matches!(payload, Payload::Pipe(_)))
     }
 
+    /// Bytes of it that are in pipes.
+    pub(crate) fn piped_bytes(&self) -> usize {
+        let piped = |(_, payload): &(usize, Payload)| match payload {
+            Payload::Memory(_) => 0,
+            Payload::Pipe(piped) => piped.len(),
+        };
+        self.frame.payloads.iter().map(piped).sum()
+    }
+
     /// The pipe that comes next, if it is one, and whether more follows it.
     pub(crate) fn next_pipe(&mut self) -> Option<(&mut PipedBytes, bool)> {
         let (at, payload) = self.frame.payloads.get_mut(self.payload)?;

@@ -342,6 +342,7 @@ impl FlowTask {
         Status {
             partitions: partitions.collect(),
             held_bytes: self.budget.held_bytes(),
+            copied_bytes: self.source.pool().copied_bytes() + self.target.pool().copied_bytes(),
             first_settled: self.first_settled,
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! Large frames follow one another at the rate of the network; taking fresh memory for each would have
 //! the kernel clear and map every page again. The pool also knows how many bytes of frames are alive,
-//! slices or not: that is the figure a memory budget has to count.
+//! slices or not: that is the figure a memory budget has to count. And it knows how many bytes were copied: into the process, within
+//! it, and out of it again.
 
 use bytes::Bytes;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Frames below this are not worth keeping.
@@ -23,6 +24,7 @@ pub struct BufferPool {
     alive_bytes: AtomicUsize,
     /// Of these, in frames that are not here yet.
     coming_bytes: AtomicUsize,
+    copied_bytes: AtomicU64,
 }
 
 impl BufferPool {
@@ -34,6 +36,7 @@ impl BufferPool {
             bound_bytes: AtomicUsize::new(usize::MAX),
             alive_bytes: AtomicUsize::new(0),
             coming_bytes: AtomicUsize::new(0),
+            copied_bytes: AtomicU64::new(0),
         })
     }
 
@@ -46,6 +49,16 @@ impl BufferPool {
     pub fn alive_bytes(&self) -> usize {
         let coming = self.coming_bytes.load(Ordering::Relaxed);
         self.alive_bytes.load(Ordering::Relaxed).saturating_sub(coming)
+    }
+
+    /// Bytes that connections have read into memory and written from it, and that were copied to be put together anew, each time one.
+    /// What the kernel moves by itself is not among them; what TLS copies is not either.
+    pub fn copied_bytes(&self) -> u64 {
+        self.copied_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn copied(&self, bytes: usize) {
+        self.copied_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// So many bytes have come that are not in a buffer.
@@ -80,6 +93,7 @@ impl BufferPool {
     ) -> Result<Bytes, E> {
         let mut buffer = self.take(capacity);
         fill(&mut buffer.bytes)?;
+        self.copied(buffer.bytes.len());
         Ok(buffer.freeze())
     }
 
@@ -134,6 +148,7 @@ impl Buffer {
         if self.bytes.capacity() < len {
             let mut larger = self.pool.take(len);
             larger.bytes.extend_from_slice(&self.bytes);
+            self.pool.copied(self.bytes.len());
             *self = larger;
         } else if let Some(more) = len.checked_sub(self.len) {
             self.pool.will_come(more);

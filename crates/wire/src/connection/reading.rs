@@ -99,6 +99,7 @@ impl Driver {
             let least = *PIPED_BYTES.start();
             let scan = scan_as.filter(|_| len > least && *most_piped > least);
             let mut buffer = self.pool.take(if scan.is_some() { FIELDS_ROOM_BYTES } else { len });
+            self.pool.copied(early.len());
             early.take_into(&mut buffer.bytes);
             let len = match scan {
                 Some(version) => {
@@ -111,6 +112,7 @@ impl Driver {
             read_until(reader, &mut buffer, len, 0, in_flight).await?;
             buffer.freeze()
         };
+        self.pool.copied(prefix.len() + answer.len());
         for cut in &mut cuts {
             cut.tail.count_in(&self.pool);
         }

@@ -1,5 +1,6 @@
 //! The writing half of a connection's task.
 
+use super::buffers::BufferPool;
 use super::driver::{InFlight, Outgoing, Waiting};
 use super::reply::Payloads;
 use crate::fetch;
@@ -20,6 +21,7 @@ pub(super) async fn write_requests(
     mut writer: impl AsyncWrite + Half,
     queued: &mut mpsc::Receiver<Outgoing>,
     in_flight: &InFlight,
+    pool: &BufferPool,
 ) -> io::Result<()> {
     let mut correlation_id = 0i32;
     let mut rest = Rest::new();
@@ -51,7 +53,9 @@ pub(super) async fn write_requests(
         if !sealed.is_complete() {
             return Err(io::Error::other("a payload was to be sent that had been sent before"));
         }
-        if let Some(tcp) = writer.tcp().filter(|_| sealed.has_pipe()) {
+        let piped_bytes = sealed.piped_bytes();
+        pool.copied(sealed.remaining() - piped_bytes);
+        if let Some(tcp) = writer.tcp().filter(|_| piped_bytes > 0) {
             write_piped(tcp, &rest, &mut sealed).await?;
             rest.clear();
             if sealed.remaining() <= rest.inline_size() {
@@ -61,6 +65,7 @@ pub(super) async fn write_requests(
         } else {
             writer.write_all(&std::mem::take(&mut rest)).await?;
             sealed.gather()?;
+            pool.copied(2 * piped_bytes);
         }
         writer.write_all_buf(&mut sealed).await?;
         writer.flush().await?;
