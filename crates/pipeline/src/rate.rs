@@ -1,10 +1,12 @@
 //! Limits on how fast flows write.
 
-use std::collections::VecDeque;
+mod turns;
+
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
+pub(crate) use turns::Turns;
 
 /// What may be sent at once after a pause, and how large requests are: as much as the limit allows in this time.
 const BURST: Duration = Duration::from_millis(50);
@@ -13,8 +15,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// A limit may be changed at any time: so long at most until that is noticed.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// A bound on bytes of batches written per second. Clones are the same limit: whatever holds one shares it with the others, in
-/// turn. It may be changed while flows run.
+/// A bound on bytes of batches written per second. Clones are the same limit: whatever holds one shares it with the others, who all get
+/// the same number of bytes; what is close to the source's end goes first. It may be changed while flows run.
 ///
 /// What was sent too much is made up for before anything else is, so that over seconds the bound is exact.
 #[derive(Debug, Clone, Default)]
@@ -35,9 +37,17 @@ struct Bucket {
     /// Bytes that may be sent; below 0 what was sent too much.
     allowance: f64,
     filled_at: Option<Instant>,
-    /// Who was sent away, in order, and when it was the turn of the first.
-    waiting: VecDeque<u64>,
-    first_since: Option<Instant>,
+    turns: Turns,
+    /// Who was sent away.
+    waiting: Vec<Waiting>,
+    /// Who is next, and since when nothing else is in his way.
+    next: Option<(u64, Instant)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    asker: u64,
+    is_live: bool,
 }
 
 impl RateLimit {
@@ -66,39 +76,41 @@ impl RateLimit {
         self.lock().burst_bytes().map_or(usize::MAX, |bytes| bytes as usize)
     }
 
-    /// When `asker` may send; `None` for now.
-    pub(crate) fn wait(&self, asker: u64, now: Instant) -> Option<Instant> {
+    /// When `asker` may send; `None` for now. Who `is_live` goes first; of those alike, who has had the fewest bytes.
+    pub(crate) fn wait(&self, asker: u64, is_live: bool, now: Instant) -> Option<Instant> {
         let mut bucket = self.lock();
         let rate = bucket.bytes_per_second?.get() as f64;
         bucket.fill(now);
+        bucket.line_up(asker, is_live);
         if bucket.allowance <= 0.0 {
-            bucket.line_up(asker);
             let missing = Duration::from_secs_f64((1.0 - bucket.allowance) / rate);
             return Some(now + missing.min(LONGEST_WAIT));
         }
-        if bucket.waiting.front().is_some_and(|first| *first != asker) {
-            let since = *bucket.first_since.get_or_insert(now);
-            bucket.line_up(asker);
+        let next = bucket.next_in_turn()?;
+        if next != asker && bucket.is_before(next, asker) {
+            let since = bucket.next.filter(|(who, _)| *who == next).map_or(now, |(_, since)| since);
+            bucket.next = Some((next, since));
             if now.duration_since(since) < PATIENCE {
                 return Some(since + PATIENCE);
             }
             // It has nothing to send any more.
-            bucket.waiting.pop_front();
-            bucket.first_since = Some(now);
-            if bucket.waiting.front().is_some_and(|first| *first != asker) {
+            bucket.leave(next);
+            if bucket.next_in_turn().is_some_and(|next| bucket.is_before(next, asker)) {
                 return Some(now + Duration::from_millis(1));
             }
         }
-        bucket.waiting.retain(|waiting| *waiting != asker);
-        bucket.first_since = None;
+        bucket.leave(asker);
         None
     }
 
-    /// Notes that `bytes` are sent.
-    pub(crate) fn take(&self, bytes: usize) {
+    /// Notes that `asker` sends `bytes`.
+    pub(crate) fn take(&self, asker: u64, bytes: usize) {
         let mut bucket = self.lock();
         if bucket.bytes_per_second.is_some() {
             bucket.allowance -= bytes as f64;
+            let Bucket { turns, waiting, .. } = &mut *bucket;
+            let least = waiting.iter().map(|waiting| turns.place(waiting.asker)).min();
+            turns.took(asker, bytes, least);
         }
     }
 
@@ -119,10 +131,32 @@ impl Bucket {
         self.allowance = (self.allowance + since.as_secs_f64() * rate.get() as f64).min(burst.max(1.0));
     }
 
-    fn line_up(&mut self, asker: u64) {
-        if !self.waiting.contains(&asker) {
-            self.waiting.push_back(asker);
+    fn line_up(&mut self, asker: u64, is_live: bool) {
+        match self.waiting.iter_mut().find(|waiting| waiting.asker == asker) {
+            Some(waiting) => waiting.is_live = is_live,
+            None => self.waiting.push(Waiting { asker, is_live }),
         }
+    }
+
+    fn leave(&mut self, asker: u64) {
+        self.waiting.retain(|waiting| waiting.asker != asker);
+        self.next = None;
+    }
+
+    /// Whether `other` is to go before `asker`: it is live and the other is not, or it is behind by more than is sent at once. To
+    /// change over costs time where requests are small.
+    fn is_before(&self, other: u64, asker: u64) -> bool {
+        let is_live = |who| self.waiting.iter().any(|waiting| waiting.asker == who && waiting.is_live);
+        if is_live(other) != is_live(asker) {
+            return is_live(other);
+        }
+        let ahead = self.turns.place(asker).saturating_sub(self.turns.place(other));
+        ahead as f64 > self.burst_bytes().unwrap_or(0.0)
+    }
+
+    fn next_in_turn(&self) -> Option<u64> {
+        let place = |waiting: &&Waiting| (!waiting.is_live, self.turns.place(waiting.asker));
+        self.waiting.iter().min_by_key(place).map(|waiting| waiting.asker)
     }
 }
 
@@ -130,22 +164,22 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    /// Who sent how much in `seconds`, each as soon as it may, `bytes` at a time.
-    fn sent(limit: &RateLimit, askers: u64, bytes: usize, seconds: u64) -> Vec<usize> {
+    /// Who sent how much in `seconds`, each as soon as it may, so many bytes at a time.
+    fn sent(limit: &RateLimit, sizes: &[usize], seconds: u64) -> Vec<usize> {
         let start = Instant::now();
-        let mut sent = vec![0; askers as usize];
-        let mut due = vec![start; askers as usize];
+        let mut sent = vec![0; sizes.len()];
+        let mut due = vec![start; sizes.len()];
         loop {
-            let next = (0..askers as usize).min_by_key(|asker| due[*asker]).unwrap();
+            let next = (0..sizes.len()).min_by_key(|asker| due[*asker]).unwrap();
             let now = due[next];
             if now.duration_since(start).as_secs() >= seconds {
                 return sent;
             }
-            match limit.wait(next as u64, now) {
+            match limit.wait(next as u64, false, now) {
                 Some(at) => due[next] = at.max(now + Duration::from_micros(10)),
                 None => {
-                    limit.take(bytes);
-                    sent[next] += bytes;
+                    limit.take(next as u64, sizes[next]);
+                    sent[next] += sizes[next];
                     due[next] = now + Duration::from_micros(10);
                 }
             }
@@ -156,32 +190,48 @@ mod tests {
     fn the_rate_is_exact_over_seconds_whatever_the_size() {
         for bytes in [100, 10_000, 3_000_000] {
             let limit = RateLimit::new(NonZeroU64::new(1_000_000));
-            let total: usize = sent(&limit, 1, bytes, 30).iter().sum();
+            let total: usize = sent(&limit, &[bytes], 30).iter().sum();
             assert!((total as f64 - 3e7).abs() < 1.5e6 + bytes as f64, "{total}");
         }
     }
 
     #[test]
-    fn those_who_share_it_get_the_same() {
+    fn those_who_share_it_get_the_same_whatever_the_size() {
+        for sizes in [[50_000; 4], [1_000, 60_000, 20_000, 200]] {
+            let limit = RateLimit::new(NonZeroU64::new(1_000_000));
+            let shares = sent(&limit, &sizes, 40);
+            let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+            assert!(most - least <= most / 20, "{shares:?}");
+            assert!((shares.iter().sum::<usize>() as f64 - 4e7).abs() < 2e6, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_live_goes_first() {
         let limit = RateLimit::new(NonZeroU64::new(1_000_000));
-        let shares = sent(&limit, 4, 50_000, 40);
-        let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-        assert!(most - least <= most / 20, "{shares:?}");
-        assert!((shares.iter().sum::<usize>() as f64 - 4e7).abs() < 2e6, "{shares:?}");
+        let now = Instant::now();
+        for asker in 0..3 {
+            assert!(limit.wait(asker, asker == 2, now).is_some(), "it begins empty");
+        }
+        let later = now + Duration::from_millis(40);
+        assert!(limit.wait(0, false, later).is_some(), "another is to go first");
+        assert_eq!(limit.wait(2, true, later), None);
+        limit.take(2, 10_000);
+        assert_eq!(limit.wait(0, false, later), None);
     }
 
     #[test]
     fn no_limit_lets_everything_pass_and_a_new_one_holds_at_once() {
         let limit = RateLimit::new(None);
-        limit.take(1 << 40);
-        assert_eq!(limit.wait(1, Instant::now()), None);
+        limit.take(1, 1 << 40);
+        assert_eq!(limit.wait(1, false, Instant::now()), None);
         limit.set(NonZeroU64::new(10));
         let now = Instant::now();
-        assert!(limit.wait(1, now).is_some(), "it begins empty");
-        assert_eq!(limit.wait(1, now + Duration::from_secs(1)), None);
-        limit.take(1 << 40);
-        assert!(limit.wait(1, now + Duration::from_secs(99)).is_some());
+        assert!(limit.wait(1, false, now).is_some(), "it begins empty");
+        assert_eq!(limit.wait(1, false, now + Duration::from_secs(1)), None);
+        limit.take(1, 1 << 40);
+        assert!(limit.wait(1, false, now + Duration::from_secs(99)).is_some());
         limit.set(None);
-        assert_eq!(limit.wait(1, now), None);
+        assert_eq!(limit.wait(1, false, now), None);
     }
 }

@@ -55,6 +55,11 @@ impl TargetLane {
         }
     }
 
+    /// Whether it is open, with room for another request.
+    pub(crate) fn may_send(&self) -> bool {
+        matches!(self.link, Link::Open { .. }) && self.window.has_room(self.requests.len())
+    }
+
     pub(crate) fn is_busy(&self) -> bool {
         !self.requests.is_empty()
     }

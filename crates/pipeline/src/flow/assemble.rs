@@ -59,7 +59,14 @@ impl FlowTask {
     }
 
     /// Takes the next batch of each ready partition, in turn, until the request is full.
-    pub(crate) fn assemble(&mut self, key: LaneKey, version: i16, client_id: &str) -> Option<Assembled> {
+    /// With `only_live` those that are nearly caught up.
+    pub(crate) fn assemble(
+        &mut self,
+        key: LaneKey,
+        version: i16,
+        client_id: &str,
+        only_live: bool,
+    ) -> Option<Assembled> {
         // More partitions than fit a request of merged batches need not be looked at.
         let most_bytes = self.request_bytes();
         for at in 0..most_bytes.div_ceil(merge::MERGED_BYTES) {
@@ -68,10 +75,12 @@ impl FlowTask {
             };
             self.merge_waiting(number);
         }
-        self.put_live_first(key);
+        let least = self.put_in_turn(key);
+        let most_place = least.map(|least| least.saturating_add(most_bytes as u64));
         // Checked as late as can be: right before sending.
         let now = Instant::now();
         let claim = self.ownership.held(now).map(|claim| claim.number);
+        let is_limited = !self.is_unlimited();
         let lane = self.lanes.get_mut(&key)?;
         let most = lane.window.batches_per_partition();
         let mut numbers = self.spare_numbers.pop().unwrap_or_default();
@@ -92,17 +101,28 @@ impl FlowTask {
                 continue;
             };
             let batch_bytes = batch.bytes();
+            let is_live = partition.is_nearly_caught_up();
+            let is_ahead = most_place.is_some_and(|most| self.throttle.place(number) > most);
+            if !is_live && (only_live || is_ahead) {
+                partition.target.ready_on = Some(key);
+                lane.ready.push_front(number);
+                break;
+            }
             if !numbers.is_empty() && request_bytes + batch_bytes > most_bytes {
                 partition.target.ready_on = Some(key);
                 lane.ready.push_front(number);
                 break;
             }
             if let Some(limit) = self.routes.topic(partition.topic).and_then(|route| route.limit.as_ref()) {
-                if let Some(at) = limit.wait(self.throttle.asker << 32 | u64::from(number), now) {
+                let asker = self.throttle.asker << 32 | u64::from(number);
+                if let Some(at) = limit.wait(asker, is_live, now) {
                     held.push((number, at));
                     continue;
                 }
-                limit.take(batch_bytes);
+                limit.take(asker, batch_bytes);
+            }
+            if is_limited {
+                self.throttle.took(number, batch_bytes, least);
             }
             request_bytes += batch_bytes;
             partition.in_flight += 1;
@@ -125,6 +145,9 @@ impl FlowTask {
         self.hold(held);
         if numbers.is_empty() {
             self.spare_numbers.push(numbers);
+            if only_live || most_place.is_some() {
+                self.look_again(now); // Others have not been looked at.
+            }
             return None;
         }
         self.count_for_flow(request_bytes);

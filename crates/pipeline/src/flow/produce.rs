@@ -46,14 +46,13 @@ impl FlowTask {
             }
             Link::Opening | Link::Waiting => return false,
         };
-        if lane.ready.is_empty() || !lane.window.has_room(lane.requests.len()) {
+        if lane.ready.is_empty() || !lane.may_send() {
             return false;
         }
-        if !self.may_send(Instant::now()) {
-            return false;
-        }
+        let Some(is_live) = self.may_send(key, Instant::now()) else { return false };
         let Some(room) = room(&self.asked) else { return false };
-        let Some(Assembled { frame, numbers, bytes }) = self.assemble(key, version, connection.client_id())
+        let Some(Assembled { frame, numbers, bytes }) =
+            self.assemble(key, version, connection.client_id(), is_live)
         else {
             return false;
         };
