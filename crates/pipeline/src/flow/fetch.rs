@@ -25,6 +25,11 @@ pub(crate) struct FetchedSlice {
     pub(crate) aborted_transactions: Vec<AbortedTransaction>,
 }
 
+/// A broker that is far is asked for so many times as much at once, of all partitions together.
+const FAR_TIMES: usize = 8;
+/// At least so much is asked for of each of its partitions: fewer bytes may hold no batch.
+const FAR_PARTITION_BYTES: usize = 128 << 10;
+
 /// How long a broker waits for data while partitions are paused, or are read in ranges: they come back with the next request.
 const WAIT_WHILE_AWAY_MS: i32 = 5;
 
@@ -35,12 +40,14 @@ impl FlowTask {
             return;
         }
         let brokers = self.sources.values().filter(|broker| !broker.session.is_empty()).count();
-        let share = self.budget.share(brokers, self.config.fetch_max_bytes, self.backlogs.bytes());
+        let most = self.config.fetch_max_bytes;
+        let share = |most| self.budget.share(brokers, most, self.backlogs.bytes());
+        let (share, far_share) = (share(most), share(most.saturating_mul(FAR_TIMES)));
         // In turn: when the budget is short, the first to ask must not be the same every time.
         let first = self.source_after(self.last_fetched);
         let mut next = first;
         while let Some(node) = next {
-            self.fetch_from(node, share);
+            self.fetch_from(node, share, far_share);
             next = self.source_after(node).filter(|next| Some(*next) != first);
         }
     }
@@ -51,7 +58,8 @@ impl FlowTask {
         after.or_else(|| self.sources.iter().next()).map(|(node, _)| *node)
     }
 
-    fn fetch_from(&mut self, node: i32, share: usize) {
+    /// Asks broker `node` for `share` bytes, or `far_share` if it is far.
+    fn fetch_from(&mut self, node: i32, share: usize, far_share: usize) {
         let Some(broker) = self.sources.get_mut(&node) else { return };
         if broker.outstanding.is_some() {
             return;
@@ -71,6 +79,11 @@ impl FlowTask {
             Link::Opening | Link::Waiting => return,
         };
         let Some(room) = room(&self.asked) else { return };
+        // Of every partition some, from far: one that is behind is read in ranges once it is known how large its records are.
+        let (share, partition_bytes) = match broker.far {
+            None => (share, share),
+            Some(_) => (far_share, (far_share / broker.session.len().max(1)).max(FAR_PARTITION_BYTES)),
+        };
         if !self.budget.reserve(share) {
             return;
         }
@@ -83,7 +96,7 @@ impl FlowTask {
             max_wait_ms: max_wait,
             min_bytes: 1,
             max_bytes: i32::try_from(share).unwrap_or(i32::MAX),
-            partition_max_bytes: i32::try_from(share.min(self.config.partition_max_bytes))
+            partition_max_bytes: i32::try_from(partition_bytes.min(self.config.partition_max_bytes))
                 .unwrap_or(i32::MAX),
             isolation: self.config.isolation,
         };

@@ -25,7 +25,8 @@ const RANGES_IN_BUDGET: usize = 8;
 /// Batches of the size seen last that a range has room for, at the least.
 const RANGE_BATCHES: usize = 16;
 
-/// What is left of a log to be read in a session: less than this part of a range.
+/// Less than this is left to the session, and less than this part of a range.
+const REST_BYTES: usize = 256 << 10;
 const REST: i64 = 8;
 
 /// Ranges of a partition that are being read.
@@ -74,6 +75,11 @@ impl Ranges {
         let useful = bytes.saturating_sub(2 * self.batch_bytes).max(1);
         (bytes, offsets_in(useful, self.seen))
     }
+
+    /// Offsets that are left to the session, where a range holds so many.
+    fn rest(&self, offsets: i64) -> i64 {
+        offsets_in(REST_BYTES, self.seen).min(offsets / REST).max(1)
+    }
 }
 
 /// How many offsets to ask for next of the `left` ones, at most `most`: as many each time, so that no small rest is left.
@@ -115,7 +121,6 @@ impl FlowTask {
         if self.origins.is_some() || self.is_draining {
             return; // Where records came from is learned batch by batch.
         }
-        let limit = self.config.far_budget_bytes;
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         let Some(node) = partition.source.fetched_from else { return };
         let Some(broker) = self.sources.get_mut(&node) else { return };
@@ -125,9 +130,9 @@ impl FlowTask {
         let mut ranges = Ranges::default();
         let Some(first) = seen.first else { return };
         ranges.see(seen.bytes, first, partition.cursor.offset);
-        let (_, offsets) = ranges.size(limit);
+        let (_, offsets) = ranges.size(self.config.far_budget_bytes);
         let left = partition.source.end_offset.map_or(0, |end| end - partition.cursor.offset);
-        if ranges.seen.1 == 0 || left <= (offsets / REST).max(1) {
+        if ranges.seen.1 == 0 || left <= ranges.rest(offsets) {
             return;
         }
         broker.session.forget(number);
@@ -166,15 +171,19 @@ impl FlowTask {
         let (offset, end) = (partition.cursor.offset, partition.source.end_offset.unwrap_or(0));
         let is_full = partition.queued_bytes > pause_bytes || !partition.may_read_ahead();
         let Some(ranges) = &mut partition.source.ranges else { return false };
-        let (bytes, offsets) = ranges.size(limit);
+        let (most_bytes, most) = ranges.size(limit);
         let from = ranges.open.back().map_or(offset, |last| last.to);
-        if end - from < (offsets / REST).max(1) {
+        if end - from < ranges.rest(most) {
             // The rest is the session's.
             if ranges.open.is_empty() {
                 self.leave_ranges(number);
             }
             return false;
         }
+        let offsets = even(end - from, most);
+        // A quarter more: records are not all of a size, and what is missing costs a round trip.
+        let bytes = ranges.bytes_of(offsets);
+        let bytes = bytes.saturating_add(bytes / 4).min(most_bytes);
         let is_none_open = ranges.open.is_empty();
         if is_full || !self.budget.reserve_ahead(bytes) {
             if is_none_open && !is_full {
@@ -182,7 +191,7 @@ impl FlowTask {
             }
             return false;
         }
-        self.submit_range(number, from, from + even(end - from, offsets), bytes, false);
+        self.submit_range(number, from, from + offsets, bytes, false);
         true
     }
 
