@@ -7,6 +7,7 @@
 mod authority;
 mod chart;
 mod contenders;
+mod copied;
 mod job;
 mod loads;
 mod machine;

@@ -143,6 +143,10 @@ options:
 columns:
   MB/s                payload per second from the first record on the target to the last
   CPU-s/GiB           user and system time of the whole process up to the last record, per GiB of payload
+  copied              bytes of batches copied per byte that was moved, as the program says in the end; – where it does not:
+                      from kernel to process and from process to kernel count one each, so do copies within the process;
+                      those that TLS makes do not count; what splice(2) moves is not copied; what is fetched twice counts
+                      twice
   peak RSS            the most memory that was resident at once
   first record        from the start of the process until the first record is on the target
   MB/s with its start payload per second from the start of the process

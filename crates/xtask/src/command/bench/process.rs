@@ -7,6 +7,7 @@ use crate::kafka::target_directory;
 use crate::kafka::warden::Warden;
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
@@ -91,9 +92,14 @@ impl Running {
         has_ended(self.child.id())
     }
 
-    /// What it printed, if that was not piped.
-    pub(super) fn stdout(&self) -> String {
-        fs::read_to_string(&self.stdout).unwrap_or_default()
+    /// What it printed until it ended: of a pipe, what was not read of it before.
+    pub(super) fn stdout(&mut self) -> String {
+        let mut printed = String::new();
+        match self.child.stdout.take() {
+            Some(mut piped) => drop(piped.read_to_string(&mut printed)),
+            None => printed = fs::read_to_string(&self.stdout).unwrap_or_default(),
+        }
+        printed
     }
 
     /// A failure with what it said last.

@@ -1,6 +1,7 @@
 //! One measured run of one contender.
 
 use super::contenders::Contender;
+use super::copied;
 use super::job::Job;
 use super::parts::relayed;
 use super::process::Running;
@@ -31,6 +32,8 @@ pub(super) struct Figures {
     pub(super) megabytes_per_second_overall: f64,
     /// CPU seconds per GiB of payload, up to the last record.
     pub(super) cpu_seconds_per_gib: f64,
+    /// Bytes copied per byte of batches; `None` where a program does not say.
+    pub(super) copied_per_byte: Option<f64>,
     /// Peak of the resident memory; `None` where it says nothing.
     pub(super) peak_rss_mib: Option<f64>,
 }
@@ -46,6 +49,7 @@ struct Taken {
     /// From the start of the process to the last record.
     whole: Duration,
     usage: Usage,
+    copied_per_byte: Option<f64>,
 }
 
 /// Has what earlier runs left in memory written to disk, so that nobody pays for another's records.
@@ -71,6 +75,7 @@ pub(super) fn measured(
                 share: 1.0,
                 whole: relayed.first + relayed.moving,
                 usage: relayed.usage,
+                copied_per_byte: relayed.copied_per_byte,
             }
         }
         Contender::FetchOnly => read(stage, contender, job, run)?,
@@ -93,7 +98,7 @@ pub(super) fn measured(
 }
 
 fn figures(taken: &Taken, job: &Job) -> Figures {
-    let Taken { first, copying, share, whole, usage } = taken;
+    let Taken { first, copying, share, whole, usage, copied_per_byte } = taken;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let bytes = job.payload_bytes as f64;
     Figures {
@@ -101,6 +106,7 @@ fn figures(taken: &Taken, job: &Job) -> Figures {
         megabytes_per_second: bytes * share / 1e6 / copying.as_secs_f64().max(1e-6),
         megabytes_per_second_overall: bytes / 1e6 / whole.as_secs_f64().max(1e-6),
         cpu_seconds_per_gib: usage.cpu_seconds / (bytes / f64::from(1 << 30)),
+        copied_per_byte: *copied_per_byte,
         peak_rss_mib: Some(usage.peak_rss_mib),
     }
 }
@@ -150,24 +156,33 @@ fn copied(stage: &Stage, contender: &Contender, job: &Job, run: &str) -> Result<
     } else {
         running.end()?;
     }
+    let copied_per_byte = copied::said(&running.stdout());
     taken_usage.cpu_seconds -= before;
     taken_usage.peak_rss_mib = peak_rss_mib;
     let (first_at, first_records) = first.unwrap_or((last, 0));
     let first = first_at - running.started;
     // All came between two looks: then the time before the first look counts too.
     if first_records >= job.records {
-        return Ok(Taken { first, copying: first, share: 1.0, whole: first, usage: taken_usage });
+        return Ok(Taken {
+            first,
+            copying: first,
+            share: 1.0,
+            whole: first,
+            usage: taken_usage,
+            copied_per_byte,
+        });
     }
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let share = (job.records - first_records) as f64 / job.records as f64;
     let whole = last - running.started;
-    Ok(Taken { first, copying: last - first_at, share, whole, usage: taken_usage })
+    Ok(Taken { first, copying: last - first_at, share, whole, usage: taken_usage, copied_per_byte })
 }
 
 /// Waits until it says that it is ready, and tells it to begin.
 fn prepared(running: &mut Running) -> Result<(), Failure> {
     let mut said = String::new();
-    if let Some(stdout) = running.child.stdout.take() {
+    if let Some(stdout) = running.child.stdout.as_mut() {
+        // It says no more until it is told to begin: nothing is lost with the reader.
         let read = BufReader::new(stdout).read_line(&mut said);
         read.map_err(Failure::while_doing("wait until it is prepared"))?;
     }
@@ -204,5 +219,12 @@ fn read(stage: &Stage, contender: &Contender, job: &Job, run: &str) -> Result<Ta
     };
     let of = Duration::from_secs_f64;
     let (first, copying) = (of(first), of(copying));
-    Ok(Taken { first, copying, share: 1.0, whole: first + copying, usage: taken })
+    Ok(Taken {
+        first,
+        copying,
+        share: 1.0,
+        whole: first + copying,
+        usage: taken,
+        copied_per_byte: copied::said(&said),
+    })
 }

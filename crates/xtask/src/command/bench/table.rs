@@ -73,18 +73,19 @@ impl Row {
 
 /// The table of a load.
 pub(super) fn table(rows: &[Row]) -> String {
-    let mut text = "| what | MB/s | CPU-s/GiB | peak RSS, MiB | first record, ms | MB/s with its start |\n\
-                    |---|---|---|---|---|---|\n"
+    let mut text = "| what | MB/s | CPU-s/GiB | copied, bytes per byte | peak RSS, MiB | first record, ms | MB/s with its start |\n\
+                    |---|---|---|---|---|---|---|\n"
         .to_owned();
     for row in rows {
         let column = |value: &dyn Fn(&Figures) -> Option<f64>| shown(row.spread(value));
         let of_replicators = |value: f64| row.is_replicator.then_some(value);
         let _ = writeln!(
             text,
-            "| `{}` | {} | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {} | {} | {} | {} |",
             row.name,
             column(&|run| Some(run.megabytes_per_second)),
             column(&|run| Some(run.cpu_seconds_per_gib)),
+            column(&|run| run.copied_per_byte),
             column(&|run| run.peak_rss_mib),
             column(&|run| of_replicators(run.first_seconds * 1000.0)),
             column(&|run| of_replicators(run.megabytes_per_second_overall)),
@@ -143,6 +144,20 @@ mod tests {
         assert_eq!(Spread::of([1.0, 3.0]).unwrap().shown(), "2.00 (1.00 to 3.00)");
         assert_eq!(Spread::of([772.4]).unwrap().shown(), "772");
         assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn what_a_program_does_not_say_is_left_open() {
+        let row = |name: &str, said: &[Option<f64>]| Row {
+            name: name.to_owned(),
+            is_replicator: false,
+            runs: said.iter().map(|said| Figures { copied_per_byte: *said, ..Figures::default() }).collect(),
+            failure: None,
+        };
+        let text =
+            table(&[row("verbatim", &[Some(0.02), Some(0.05), Some(0.03)]), row("franz-go", &[None, None])]);
+        let columns: Vec<&str> = text.lines().filter_map(|line| line.split(" | ").nth(3)).collect();
+        assert_eq!(columns, ["copied, bytes per byte", "0.03 (0.02 to 0.05)", "–"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::topic::Topic;
 use super::word;
 use crate::command::Failure;
 use crate::command::arguments::Arguments;
+use crate::command::bench::copied;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use verbatim_wire::connection::Connection;
@@ -28,6 +29,7 @@ pub(super) struct Reader {
     topic: Topic,
     positions: HashMap<u32, i64>,
     limits: FetchLimits,
+    bytes_read: u64,
 }
 
 impl Reader {
@@ -40,6 +42,7 @@ impl Reader {
             positions: HashMap::new(),
             topic,
             limits,
+            bytes_read: 0,
         };
         for partition in 0..reader.topic.partitions {
             reader.want(partition, 0);
@@ -50,6 +53,11 @@ impl Reader {
     /// Offsets up to which all was read, summed: the number of records where offsets count them.
     pub(super) fn records(&self) -> u64 {
         self.positions.values().map(|position| u64::try_from(*position).unwrap_or(0)).sum()
+    }
+
+    /// Bytes of batches that were copied out of the kernel: what is cut comes again.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// The next batches, with their partitions.
@@ -65,6 +73,7 @@ impl Reader {
                 let code = fetched.error_code;
                 return Err(Failure::Failed(format!("partition {partition} answers with error {code}")));
             }
+            self.bytes_read += fetched.records.bytes().len() as u64;
             for entry in Walker::new(fetched.records) {
                 if let Entry::Batch(batch) = entry {
                     self.want(partition, batch.header.next_offset());
@@ -83,8 +92,8 @@ impl Reader {
     }
 }
 
-/// `bench-part fetch BOOTSTRAP TOPIC RECORDS`: prints seconds until the first batch, seconds from there to the last, and bytes
-/// of the batches.
+/// `bench-part fetch BOOTSTRAP TOPIC RECORDS`: prints seconds until the first batch and seconds from there to the last, then
+/// how often it has copied a byte.
 pub(super) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let started = Instant::now();
     let bootstrap = word(&mut arguments, "BOOTSTRAP")?;
@@ -93,14 +102,15 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let records: u64 = records.parse().map_err(|_| Failure::Usage("RECORDS is a number".to_owned()))?;
     let mut reader = Reader::open(topic, LIMITS).await?;
     let mut first = None;
-    let mut bytes = 0;
+    let mut bytes = 0u64;
     while reader.records() < records {
         for (_, batch) in reader.next().await? {
-            bytes += batch.bytes.len();
+            bytes += batch.bytes.len() as u64;
         }
         first.get_or_insert_with(|| started.elapsed());
     }
     let first = first.unwrap_or_default();
-    println!("{} {} {bytes}", first.as_secs_f64(), (started.elapsed() - first).as_secs_f64());
+    println!("{} {}", first.as_secs_f64(), (started.elapsed() - first).as_secs_f64());
+    println!("{}", copied::words(reader.bytes_read(), bytes));
     Ok(())
 }

@@ -94,7 +94,7 @@ pub(super) async fn run(mut arguments: Arguments) -> Result<(), Failure> {
             pump.push(batch).await?;
         }
     }
-    pump.finish().await
+    pump.finish().await.map(|_| ())
 }
 
 /// xorshift64: bytes that do not compress need no better randomness.

@@ -34,6 +34,7 @@ pub(super) struct Pump {
     answers: mpsc::Receiver<Answer>,
     waiting: Vec<Outgoing>,
     waiting_bytes: usize,
+    bytes_written: u64,
 }
 
 impl Pump {
@@ -49,6 +50,7 @@ impl Pump {
             answers,
             waiting: Vec::new(),
             waiting_bytes: 0,
+            bytes_written: 0,
         })
     }
 
@@ -64,13 +66,13 @@ impl Pump {
         Ok(())
     }
 
-    /// Sends what waits, and waits for all answers.
-    pub(super) async fn finish(mut self) -> Result<(), Failure> {
+    /// Sends what waits, and waits for all answers. Returns how many bytes of batches were copied into the kernel.
+    pub(super) async fn finish(mut self) -> Result<u64, Failure> {
         self.flush().await?;
         while self.under_way > 0 {
             self.answer().await?;
         }
-        Ok(())
+        Ok(self.bytes_written)
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
@@ -99,6 +101,9 @@ impl Pump {
             let _ = answered.try_send(answer);
         });
         self.under_way += 1;
+        // Headers, and payloads that are small, are gathered in the request before; that is not counted.
+        self.bytes_written +=
+            self.waiting.iter().map(|batch| (HEADER_BYTES + batch.payload.len()) as u64).sum::<u64>();
         self.waiting.clear();
         self.waiting_bytes = 0;
         Ok(())

@@ -3,6 +3,7 @@
 use super::{part, stream, word};
 use crate::command::Failure;
 use crate::command::arguments::Arguments;
+use crate::command::bench::copied;
 use crate::command::bench::process::{Nursery, Running};
 use crate::command::bench::usage::{Usage, of_process};
 use std::io::{Read, Write};
@@ -23,6 +24,7 @@ pub(in super::super) struct Relayed {
     /// From the first byte to the last.
     pub(in super::super) moving: Duration,
     pub(in super::super) usage: Usage,
+    pub(in super::super) copied_per_byte: Option<f64>,
 }
 
 /// Moves `bytes` through a relay process.
@@ -41,7 +43,8 @@ pub(in super::super) fn relayed(nursery: &Nursery, bytes: u64) -> Result<Relayed
     feed.join().map_err(joined)?.map_err(Failure::while_doing("feed the relay"))?;
     let (first, last) = drain.join().map_err(joined)?.map_err(Failure::while_doing("drain the relay"))?;
     let usage = finished(&mut running)?;
-    Ok(Relayed { first: first - running.started, moving: last - first, usage })
+    let copied_per_byte = copied::said(&running.stdout());
+    Ok(Relayed { first: first - running.started, moving: last - first, usage, copied_per_byte })
 }
 
 /// The relay waits for our word before it ends, so that its memory can be read.
@@ -52,22 +55,26 @@ fn finished(running: &mut Running) -> Result<Usage, Failure> {
     Ok(usage)
 }
 
-/// `bench-part relay FROM TO`
+/// `bench-part relay FROM TO`: says in the end how often it has copied a byte.
 pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let (from, to) = (word(&mut arguments, "FROM")?, word(&mut arguments, "TO")?);
     let connect =
         |address: &str| TcpStream::connect(address).map_err(Failure::while_doing("connect the relay"));
     let (mut from, mut to) = (connect(&from)?, connect(&to)?);
     let mut buffer = vec![0; BUFFER_BYTES];
+    let (mut bytes_read, mut bytes_written) = (0, 0);
     loop {
         match from.read(&mut buffer).map_err(Failure::while_doing("read"))? {
             0 => break,
             read => {
                 let bytes = buffer.get(..read).unwrap_or_default();
                 to.write_all(bytes).map_err(Failure::while_doing("write"))?;
+                bytes_read += read as u64;
+                bytes_written += bytes.len() as u64;
             }
         }
     }
+    println!("{}", copied::words(bytes_read + bytes_written, bytes_written));
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     Ok(())
 }
