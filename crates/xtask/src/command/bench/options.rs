@@ -134,8 +134,16 @@ options:
                         relay         a bare TCP relay that moves as many bytes
                         fetch-only    the source's batches, fetched and thrown away
                         produce-only  the same batches, produced from memory
-  --vs CMD            a replicator of yours, run by `sh -c` with FROM, TO, TOPIC, PARTITIONS, RECORDS and COMPRESSION in its
-                      environment; ended (SIGTERM, then SIGKILL) when the target holds all records
+  --vs CMD            a replicator of yours, run by `sh -c` with this in its environment:
+                        FROM, TO      bootstrap servers of source and target
+                        TOPIC         what to copy, to a topic of the same name
+                        PARTITIONS    how many it has
+                        RECORDS       how many there are to copy; 0 where that is not known
+                        COMPRESSION   none, or the codec of its batches
+                        FOLLOW        1 where it is to go on after them (latency), else not set
+                        CA_FILE       the authority that signed the brokers' certificates where both speak TLS, else
+                                      not set; no load asks that of it yet: tls leaves it out
+                      ended (SIGTERM, then SIGKILL) when the target holds all records, or with FOLLOW when all is measured
   --seconds S         how long latency is measured [{SECONDS}]
   --keep              leave the clusters running in the end, until Enter or Ctrl-C
   --write             put the results into BENCHMARKS.md and benches/chart.svg

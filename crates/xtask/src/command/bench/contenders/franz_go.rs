@@ -31,9 +31,6 @@ impl FranzGo {
     pub(super) fn command(&self, job: &Job) -> Command {
         let mut command = Command::new(&self.0);
         environment(&mut command, job);
-        if job.follows {
-            command.env("FOLLOW", "1");
-        }
         command
     }
 }

@@ -95,5 +95,8 @@ fn environment<'a>(command: &'a mut Command, job: &Job) -> &'a mut Command {
     if let Some(ca_file) = &job.ca_file {
         command.env("CA_FILE", ca_file);
     }
+    if job.follows {
+        command.env("FOLLOW", "1");
+    }
     command
 }
