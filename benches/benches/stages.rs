@@ -82,6 +82,24 @@ fn fetch_decode(criterion: &mut Criterion) {
     }
 }
 
+/// What it costs to look into an answer while it comes in, beside what looking into it costs anyway.
+fn fetch_scan(criterion: &mut Criterion) {
+    for partitions in [1, 100] {
+        let frame = fetch_answer(partitions, &batch(64 << 10).unwrap()).unwrap();
+        let mut fields = Vec::new();
+        let name = format!("scan a Fetch answer of {partitions} partitions, a batch of 64 KiB each");
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(u64::from(partitions.unsigned_abs())));
+        group.bench_function("scan: payloads left out, their fields read", |b| {
+            b.iter(|| inputs::payloads_left_out(black_box(&frame), &mut fields))
+        });
+        group.bench_function("decode the whole", |b| {
+            b.iter(|| FetchAnswer::decode(FETCH_VERSION, black_box(&frame)).unwrap())
+        });
+        group.finish();
+    }
+}
+
 fn produce_encode(criterion: &mut Criterion) {
     let batch = batch(64 << 10).unwrap();
     let (header, payload) = inputs::split(&batch).unwrap();
@@ -157,5 +175,14 @@ fn produce_answer(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(stages, header_patch, walk, fetch_decode, assemble, produce_encode, produce_answer);
+criterion_group!(
+    stages,
+    header_patch,
+    walk,
+    fetch_scan,
+    fetch_decode,
+    assemble,
+    produce_encode,
+    produce_answer
+);
 criterion_main!(stages);

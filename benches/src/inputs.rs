@@ -5,7 +5,9 @@ use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, Partition
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{FetchResponse, ProduceResponse, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use std::ops::Range;
 use verbatim_wire::fetch::TopicIdentity;
+use verbatim_wire::fuzzing::left_out;
 use verbatim_wire::primitives::TopicId;
 use verbatim_wire::records::builder::{BatchBuilder, BatchOptions, BuildError};
 use verbatim_wire::records::record::Headers;
@@ -66,6 +68,12 @@ pub fn fetch_answer(partitions: i32, records: &Bytes) -> Option<Bytes> {
     let mut frame = BytesMut::from(&[0][..]); // no tagged fields in the header
     FetchResponse::default().with_responses(vec![topic]).encode(&mut frame, FETCH_VERSION).ok()?;
     Some(frame.freeze())
+}
+
+/// What a connection leaves out of a Fetch answer; `fields` is the rest, which is read with the same little that comes ahead.
+pub fn payloads_left_out(frame: &Bytes, fields: &mut Vec<u8>) -> Vec<Range<usize>> {
+    fields.clear();
+    left_out(FETCH_VERSION, frame, 32 << 10..=160 << 10, 192, fields)
 }
 
 /// A Produce answer for `partitions` partitions, all well, as it stands in a frame; `None` if it cannot be encoded.

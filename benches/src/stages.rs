@@ -1,6 +1,7 @@
 //! The hot stages as small fixed programs, for counting instructions: `cargo xtask instructions`.
 //!
-//! Each is made once, inputs and all, and then run as often as is asked for. A new stage is one more row of [`STAGES`].
+//! Each is made once, inputs and all, and then run as often as is asked for. A new stage is one more row of [`STAGES`], or of
+//! [`SCAN_STAGES`].
 
 use crate::inputs::{self, FETCH_VERSION, PRODUCE_VERSION, STAMP};
 use bytes::Bytes;
@@ -18,7 +19,12 @@ pub type Operation = Box<dyn FnMut()>;
 /// A stage by its name, and how to make it.
 pub type Stage = (&'static str, fn() -> Result<Operation, Box<dyn Error>>);
 
-/// All stages, in the order of a batch's life.
+/// Stages of a program of their own: scanning shares code with decoding, and a compiler that sees both inlines less of it. What decoding
+/// is counted at would change with the company it keeps.
+pub const SCAN_STAGES: &[Stage] =
+    &[("fetch-scan-1", || fetch_scan(1)), ("fetch-scan-100", || fetch_scan(100))];
+
+/// All others, in the order of a batch's life.
 pub const STAGES: &[Stage] = &[
     ("fetch-session-1", || Ok(fetch_session(1))),
     ("fetch-session-100", || Ok(fetch_session(100))),
@@ -39,6 +45,25 @@ fn missing() -> Box<dyn Error> {
     "the input cannot be made".into()
 }
 
+/// Runs one of `stages` as often as is asked for, to be counted from outside: arguments STAGE TIMES. Without arguments it says which
+/// stages there are, one a line.
+///
+/// # Errors
+/// When the arguments are not understood, or an input cannot be made.
+pub fn run(stages: &[Stage]) -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let Some(wanted) = arguments.next() else {
+        stages.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(());
+    };
+    let times: u32 = arguments.next().ok_or("how many times?")?.parse()?;
+    let stage = stages.iter().find(|(name, _)| *name == wanted);
+    let (_, make) = stage.ok_or_else(|| format!("there is no stage {wanted:?}"))?;
+    let mut operation = make()?;
+    (0..times).for_each(|_| operation());
+    Ok(())
+}
+
 /// Every partition moved on: what a broker is asked next.
 fn fetch_session(partitions: i32) -> Operation {
     let (topic, mut session, mut fetch_offset) = (inputs::topic(), FetchSession::default(), 0);
@@ -57,6 +82,16 @@ fn fetch_session(partitions: i32) -> Operation {
         }
         black_box(session.next_request(FETCH_VERSION, "verbatim", &limits));
     })
+}
+
+/// Large payloads found while the answer comes in, each with its few fields.
+fn fetch_scan(partitions: i32) -> Result<Operation, Box<dyn Error>> {
+    let frame = inputs::fetch_answer(partitions, &inputs::batch(64 << 10)?).ok_or_else(missing)?;
+    let mut fields = Vec::new();
+    if inputs::payloads_left_out(&frame, &mut fields).len() != usize::try_from(partitions)? {
+        return Err("payloads are not left out".into());
+    }
+    Ok(Box::new(move || drop(black_box(inputs::payloads_left_out(black_box(&frame), &mut fields)))))
 }
 
 fn fetch_decode(partitions: i32) -> Result<Operation, Box<dyn Error>> {
@@ -124,14 +159,15 @@ fn produce_answer(partitions: i32) -> Result<Operation, Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    use super::STAGES;
+    use super::{SCAN_STAGES, STAGES};
     use std::collections::HashSet;
 
     #[test]
     fn every_stage_has_a_name_of_its_own_and_runs() {
-        let names: HashSet<_> = STAGES.iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), STAGES.len());
-        for (_, make) in STAGES {
+        let stages = || STAGES.iter().chain(SCAN_STAGES);
+        let names: HashSet<_> = stages().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), stages().count());
+        for (_, make) in stages() {
             let mut operation = make().unwrap();
             operation();
             operation();

@@ -10,13 +10,13 @@ use kafka_protocol::messages::{
     ListOffsetsRequest, MetadataRequest,
 };
 use kafka_protocol::protocol::Request;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// Version (one byte), then the body of a Fetch answer: records lie within the frame, in order. What a scan would leave out of it ends
 /// where a batch ends.
 pub fn fetch_answer(data: &[u8]) {
     let Some((version, frame)) = versioned(data, fetch::MIN_VERSION, fetch::MAX_VERSION) else { return };
-    let left_out = left_out(version, &frame);
+    let left_out = left_out(version, &frame, 1..=usize::MAX, 0, &mut Vec::new());
     let Ok(answer) = FetchAnswer::decode(version, &frame) else { return };
     let mut ends = Vec::new();
     let range = frame.as_ptr_range();
@@ -35,14 +35,25 @@ pub fn fetch_answer(data: &[u8]) {
     assert!(left_out.iter().all(|range| ends.contains(&range.end)), "{left_out:?} {ends:?}");
 }
 
-/// The parts of a frame that a scan leaves out, small ones too.
-fn left_out(version: i16, frame: &Bytes) -> Vec<Range<usize>> {
-    let mut scan = Scan::new(version, frame.len(), 0, 1..=usize::MAX);
-    let (mut have, mut at, mut left_out) = (Vec::new(), 0, Vec::new());
+/// The parts of a frame that a scan leaves out: payloads of these `sizes`. The others are read into `have`, as a connection does: each
+/// read brings what is asked for, or `ahead` bytes if that is more.
+pub fn left_out(
+    version: i16,
+    frame: &Bytes,
+    sizes: RangeInclusive<usize>,
+    ahead: usize,
+    have: &mut Vec<u8>,
+) -> Vec<Range<usize>> {
+    let mut scan = Scan::new(version, frame.len(), 0, sizes);
+    let (mut at, mut left_out) = (ahead.min(frame.len()), Vec::new());
+    have.extend_from_slice(frame.get(..at).unwrap_or_default());
     loop {
-        let read = match scan.step(&have) {
-            Step::ReadAll => return left_out,
-            Step::Read(bytes) => bytes - have.len(),
+        let read = match scan.step(have) {
+            Step::ReadAll => {
+                have.extend_from_slice(frame.get(at..).unwrap_or_default());
+                return left_out;
+            }
+            Step::Read(bytes) => bytes.max(scan.len().min(have.len() + ahead)) - have.len(),
             Step::LeaveOut(bytes) => {
                 scan.left_out(have.len(), bytes);
                 left_out.push(at..at + bytes);

@@ -6,6 +6,6 @@ mod answers;
 mod batches;
 mod records;
 
-pub use answers::{control_answer, fetch_answer, produce_answer};
+pub use answers::{control_answer, fetch_answer, left_out, produce_answer};
 pub use batches::{batch_walker, header_patch};
 pub use records::{batch_header, decompress, legacy, record_decoder};

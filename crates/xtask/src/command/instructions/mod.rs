@@ -23,6 +23,8 @@ use super::{Failure, workspace};
 use crate::kafka::{find_program, target_directory};
 use accepted::Accepted;
 
+/// What the stages are part of.
+const PROGRAMS: [&str; 2] = ["instructions", "instructions-scan"];
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// More than this above what is accepted is a failure, below it worth accepting. In percent.
 const TOLERANCE_PERCENT: f64 = 3.0;
@@ -32,7 +34,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let accepts = arguments.flag("--accept");
     arguments.nothing()?;
     require_valgrind()?;
-    let program = build()?;
+    let programs = build()?;
     let path = workspace().join(FILE);
     let accepted = match fs::read_to_string(&path) {
         Ok(text) => {
@@ -45,8 +47,12 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     println!("{:22} {:>10} {:>10} {:>11}", "instructions", "accepted", "now", "difference");
     let mut counts = Vec::new();
     let (mut dearer, mut cheaper) = (Vec::new(), Vec::new());
-    for stage in count::stages(&program)? {
-        let now = count::per_operation(&program, &stage)?;
+    let mut stages = Vec::new();
+    for program in &programs {
+        stages.extend(count::stages(program)?.into_iter().map(|stage| (program, stage)));
+    }
+    for (program, stage) in stages {
+        let now = count::per_operation(program, &stage)?;
         let before = accepted.of(&stage);
         let percent = before.map(|before| difference_percent(before, now));
         let column = before.map_or_else(|| "–".to_owned(), |before| before.to_string());
@@ -81,17 +87,18 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// The programs, as the product is released.
-fn build() -> Result<PathBuf, Failure> {
+fn build() -> Result<Vec<PathBuf>, Failure> {
     if !cfg!(target_arch = "x86_64") {
         return Err(Failure::Failed(format!("{FILE} holds counts of x86_64: count there")));
     }
     require_target(TARGET)?;
     require_musl_compiler(TARGET)?;
-    let package = ["--package", "verbatim-benches", "--bin", "instructions"];
+    let package = ["--package", "verbatim-benches", "--bins"];
     let mut command = cargo();
     command.args(["build", "--release", "--locked", "--quiet", "--target", TARGET]).args(package);
     run_command(&mut command)?;
-    Ok(target_directory().join(TARGET).join("release/instructions"))
+    let directory = target_directory().join(TARGET).join("release");
+    Ok(PROGRAMS.iter().map(|program| directory.join(program)).collect())
 }
 
 fn require_valgrind() -> Result<(), Failure> {
