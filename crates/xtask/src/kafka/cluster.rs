@@ -115,11 +115,6 @@ impl Cluster {
         Ok(self.node(node)?.log_dir())
     }
 
-    /// The file a node logs to.
-    pub fn broker_log(&self, node: u32) -> Result<PathBuf, Error> {
-        Ok(self.node(node)?.log())
-    }
-
     /// The cluster's directory, for files that belong to it (key stores, client settings); removed with it.
     pub fn directory(&self) -> &Path {
         &self.directory

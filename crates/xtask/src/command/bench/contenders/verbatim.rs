@@ -12,24 +12,19 @@ use std::process::Command;
 pub(in super::super) struct Verbatim {
     program: PathBuf,
     is_adaptive: bool,
-    /// Whether this build lets the batching be chosen.
-    has_batching: bool,
 }
 
 impl Verbatim {
     /// The release build; `adaptive` packs batches together where that helps.
     ///
     /// # Errors
-    /// When it cannot be run, or knows no such batching.
+    /// When it cannot be run.
     pub(in super::super) fn find(is_adaptive: bool) -> Result<Self, Failure> {
         let program = target_directory().join("release/verbatim");
-        let help = output(Command::new(&program).args(["run", "--help"]));
-        let help = help.ok_or_else(|| Failure::Failed(format!("{} does not run", program.display())))?;
-        let has_batching = String::from_utf8_lossy(&help.stdout).contains("--batching");
-        if is_adaptive && !has_batching {
-            return Err(Failure::Failed("this build of verbatim has no --batching".to_owned()));
+        if output(Command::new(&program).args(["run", "--help"])).is_none() {
+            return Err(Failure::Failed(format!("{} does not run", program.display())));
         }
-        Ok(Self { program, is_adaptive, has_batching })
+        Ok(Self { program, is_adaptive })
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -41,12 +36,9 @@ impl Verbatim {
         let scheme = if job.ca_file.is_some() { "tls://" } else { "" };
         let (from, to) = (format!("{scheme}{}", job.from), format!("{scheme}{}", job.to));
         command.args(["run", "--log", "warn", "--from", &from, "--to", &to]);
-        command.args(["--topics", &job.topic, "--name", run]);
+        command.args(["--topics", &job.topic, "--name", run, "--batching", self.name()]);
         if let Some(ca_file) = &job.ca_file {
             command.arg("--from-ca-file").arg(ca_file).arg("--to-ca-file").arg(ca_file);
-        }
-        if self.has_batching {
-            command.args(["--batching", self.name()]);
         }
         if job.in_memory {
             command.arg("--no-splice");
