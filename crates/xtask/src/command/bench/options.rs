@@ -1,7 +1,7 @@
 //! What can be typed after `cargo xtask bench`.
 
 use super::contenders::NAMES;
-use super::loads::Load;
+use super::loads::{FAR_PARTITIONS, Load};
 use crate::command::Failure;
 use crate::command::arguments::Arguments;
 
@@ -22,6 +22,8 @@ pub(super) struct BenchOptions {
     pub(super) writes: bool,
     /// How long latency is measured.
     pub(super) seconds: u64,
+    /// Numbers of partitions that a far cluster is measured with.
+    pub(super) far_partitions: Vec<u32>,
 }
 
 const ROUNDS: usize = 5;
@@ -38,6 +40,7 @@ impl BenchOptions {
         let against: Option<String> = arguments.value("--against")?;
         let vs = arguments.value("--vs")?;
         let seconds = arguments.value("--seconds")?.unwrap_or(SECONDS);
+        let far_partitions: Option<String> = arguments.value("--partitions")?;
         let (keeps, writes) = (arguments.flag("--keep"), arguments.flag("--write"));
         let mut names = Vec::new();
         while let Some(word) = arguments.command() {
@@ -55,8 +58,10 @@ impl BenchOptions {
             return Err(Failure::Usage("--scale is between 0.0001 and 100".to_owned()));
         }
         let against = against.as_deref().map_or_else(|| Ok(NAMES.to_vec()), contenders)?;
+        let far_partitions =
+            far_partitions.as_deref().map_or_else(|| Ok(FAR_PARTITIONS.to_vec()), partitions)?;
         let loads = loads(&names)?;
-        Ok(Self { loads, rounds, against, scale, vs, keeps, writes, seconds })
+        Ok(Self { loads, rounds, against, scale, vs, keeps, writes, seconds, far_partitions })
     }
 
     /// A number of records at this scale.
@@ -95,6 +100,13 @@ fn contenders(list: &str) -> Result<Vec<&'static str>, Failure> {
     Ok(NAMES.into_iter().filter(|name| words.contains(name)).collect())
 }
 
+/// Numbers of partitions, separated by commas.
+fn partitions(list: &str) -> Result<Vec<u32>, Failure> {
+    let number = |word: &str| word.trim().parse().ok().filter(|number| *number > 0);
+    let numbers: Option<Vec<u32>> = list.split(',').map(number).collect();
+    numbers.ok_or_else(|| Failure::Usage(format!("--partitions takes numbers such as 4,256, not {list:?}")))
+}
+
 fn loads(names: &[String]) -> Result<Vec<Load>, Failure> {
     let all = Load::all();
     for name in names {
@@ -113,6 +125,7 @@ fn loads(names: &[String]) -> Result<Vec<Load>, Failure> {
 pub(super) fn usage() -> String {
     let loads: String =
         Load::all().iter().map(|load| format!("  {:<12}{}\n", load.name(), load.about())).collect();
+    let far_partitions = FAR_PARTITIONS.map(|partitions| partitions.to_string()).join(",");
     format!(
         "\
 usage: cargo xtask bench [LOAD ...] [OPTIONS]
@@ -145,6 +158,7 @@ options:
                                       not set; no load asks that of it yet: tls leaves it out
                       ended (SIGTERM, then SIGKILL) when the target holds all records, or with FOLLOW when all is measured
   --seconds S         how long latency is measured [{SECONDS}]
+  --partitions N,N    how many the topic of the load far has, one after the other [{far_partitions}]
   --keep              leave the clusters running in the end, until Enter or Ctrl-C
   --write             put the results into BENCHMARKS.md and benches/chart.svg
 
@@ -177,6 +191,7 @@ mod tests {
         assert_eq!(names, ["plain", "small-1"]);
         assert_eq!(options.against, ["franz-go", "relay"]);
         assert_eq!((options.rounds, options.scaled(50)), (3, 5));
+        assert_eq!(parsed("far --partitions 256,4").unwrap().far_partitions, [256, 4]);
         assert_eq!(parsed("--against none").unwrap().against, Vec::<&str>::new());
         assert_eq!(parsed("").unwrap().loads.len(), Load::all().len());
     }
@@ -188,6 +203,7 @@ mod tests {
             ("--against nobody", "knows no \"nobody\"; it knows adaptive, mm2"),
             ("--rounds 0", "at least one round"),
             ("--scale 0", "--scale is between"),
+            ("--partitions 4,0", "--partitions takes numbers"),
             ("--what", "\"--what\" is not understood"),
         ] {
             let Err(Failure::Usage(message)) = parsed(line) else { panic!("{line} was taken") };

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 pub(super) const NAME: &str = "far";
 pub(super) const ABOUT: &str =
-    "source or target behind 1 Gbit/s and 50 or 100 ms of round trip, 4 partitions and 1";
+    "source or target behind 1 Gbit/s and 50 or 100 ms of round trip, 4 partitions, 1 and 256";
 const ROUND_TRIPS_MS: [u64; 2] = [50, 100];
-const PARTITIONS: [u32; 2] = [4, 1];
+/// All with the same bytes: of many partitions each is only a little behind.
+pub(in super::super) const PARTITIONS: [u32; 3] = [4, 1, 256];
 /// At scale 1: four seconds of the line.
 const RECORDS: u64 = 500_000;
 /// Two seconds of the line.
@@ -27,20 +28,15 @@ pub(super) fn run(session: &mut Session) -> Result<String, Failure> {
     let mut text = format!(
         "Records of 1 KiB of random bytes in batches of 64 KiB. One cluster is behind a proxy of 1 Gbit/s for each direction, which all \
          connections share, and half of the round trip each way; its brokers advertise the proxy's address. Nothing is lost on the \
-         line.\n\n\
+         line. There is as much to copy each time: of many partitions each is only a little behind.\n\n\
          {}| far | round trip, ms | partitions | what | MB/s | % of the line | CPU-s/GiB | first record, ms |\n\
          |---|---|---|---|---|---|---|---|\n",
         lines(session)?
     );
-    for (number, partitions) in PARTITIONS.into_iter().enumerate() {
-        let load = CopyLoad {
-            name: if number == 0 { "far" } else { "far-1" },
-            records: RECORDS,
-            partitions,
-            ..plain()
-        };
+    for partitions in session.options.far_partitions.clone() {
+        let load = CopyLoad { name: NAME, records: RECORDS, partitions, ..plain() };
         let near = load.produced(session)?;
-        warm_up(session, load.name, &near)?;
+        warm_up(session, &format!("{NAME}, {partitions} partitions"), &near)?;
         for far_source in [true, false] {
             for round_trip_ms in ROUND_TRIPS_MS {
                 let Some(links) = &mut session.links else { continue };

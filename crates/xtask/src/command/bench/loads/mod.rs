@@ -14,6 +14,7 @@ mod tls;
 mod turns;
 
 pub(super) use copy::CopyLoad;
+pub(super) use far::PARTITIONS as FAR_PARTITIONS;
 
 use super::session::Session;
 use crate::command::Failure;
