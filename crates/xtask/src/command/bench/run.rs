@@ -53,7 +53,7 @@ struct Taken {
 }
 
 /// Has what earlier runs left in memory written to disk, so that nobody pays for another's records.
-fn write_back() {
+pub(super) fn write_back() {
     // Without such a command the figures are less fair, no more.
     let _ = Command::new("sync").status();
 }

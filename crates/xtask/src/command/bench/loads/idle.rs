@@ -2,11 +2,13 @@
 
 use super::super::contenders::Contender;
 use super::super::process::Running;
+use super::super::run::write_back;
 use super::super::session::Session;
 use super::super::table::{Spread, shown};
 use super::super::usage::of_process;
 use super::CopyLoad;
 use super::plain::plain;
+use super::turns::order;
 use crate::command::Failure;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -38,27 +40,29 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
     );
     let stage = &session.stage;
     let own = |contender: &&Contender| matches!(contender, Contender::Verbatim(_));
-    for contender in session.contenders.iter().filter(own) {
-        let mut percents = Vec::new();
-        let mut peaks = Vec::new();
-        for round in 1..=session.options.rounds {
-            stage.target.create(&job.topic, PARTITIONS)?;
-            let command = contender.command(&job, &format!("{NAME}-{round}"), &stage.nursery)?;
-            let mut running = stage.nursery.start(command, false)?;
-            let begin = Instant::now();
-            while stage.runtime.block_on(stage.target.records(&job.topic, PARTITIONS))? < job.records {
-                if running.has_ended() || begin.elapsed() > PATIENCE {
-                    return Err(running.failure("has not caught up"));
-                }
-                std::thread::sleep(LOOK);
+    let contenders = session.contenders.iter().filter(own);
+    let mut rows: Vec<(&Contender, Vec<f64>, Vec<f64>)> =
+        contenders.map(|contender| (contender, Vec::new(), Vec::new())).collect();
+    for (round, number) in order(session.options.rounds, rows.len()) {
+        let Some((contender, percents, peaks)) = rows.get_mut(number) else { continue };
+        write_back();
+        stage.target.create(&job.topic, PARTITIONS)?;
+        let command = contender.command(&job, &format!("{NAME}-{round}"), &stage.nursery)?;
+        let mut running = stage.nursery.start(command, false)?;
+        let begin = Instant::now();
+        while stage.runtime.block_on(stage.target.records(&job.topic, PARTITIONS))? < job.records {
+            if running.has_ended() || begin.elapsed() > PATIENCE {
+                return Err(running.failure("has not caught up"));
             }
-            let (percent, peak) = watched(&mut running)?;
-            session
-                .progress(&format!("{NAME}: round {round}, {}: {percent:.2} % of a core", contender.name()));
-            percents.push(percent);
-            peaks.push(peak);
-            stage.target.clear(&[])?;
+            std::thread::sleep(LOOK);
         }
+        let (percent, peak) = watched(&mut running)?;
+        session.progress(&format!("{NAME}: round {round}, {}: {percent:.2} % of a core", contender.name()));
+        percents.push(percent);
+        peaks.push(peak);
+        stage.target.clear(&[])?;
+    }
+    for (contender, percents, peaks) in rows {
         let (percent, peak) = (shown(Spread::of(percents)), shown(Spread::of(peaks)));
         let _ = writeln!(text, "| `{}` | {percent} | {peak} |", contender.name());
     }

@@ -3,9 +3,11 @@
 use super::super::contenders::Contender;
 use super::super::job::Job;
 use super::super::parts::part;
+use super::super::run::write_back;
 use super::super::session::Session;
 use super::super::table::{Spread, shown};
 use super::super::usage::of_process;
+use super::turns::order;
 use crate::command::Failure;
 use std::fmt::Write;
 use std::io::{BufRead, BufReader};
@@ -46,22 +48,20 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
         session.stage.target.clear(&[])?;
         warm_up?;
     }
-    for round in 1..=session.options.rounds {
-        for (contender, outcomes, failure) in rows.iter_mut().filter(|row| row.2.is_none()) {
-            match once(session, contender, round, session.options.seconds) {
-                Ok(outcome) => {
-                    let [p50, p99, ..] = outcome.target;
-                    let name = contender.name();
-                    session.progress(&format!(
-                        "{NAME}: round {round}, {name}: p50 {p50:.2} ms, p99 {p99:.2} ms"
-                    ));
-                    outcomes.push(outcome);
-                }
-                Err(error) => *failure = Some(session.failed(NAME, contender.name(), error)),
+    for (round, number) in order(session.options.rounds, rows.len()) {
+        let row = rows.get_mut(number).filter(|row| row.2.is_none());
+        let Some((contender, outcomes, failure)) = row else { continue };
+        match once(session, contender, round, session.options.seconds) {
+            Ok(outcome) => {
+                let [p50, p99, ..] = outcome.target;
+                let name = contender.name();
+                session.progress(&format!("{NAME}: round {round}, {name}: p50 {p50:.2} ms, p99 {p99:.2} ms"));
+                outcomes.push(outcome);
             }
-            session.stage.source.clear(&[])?;
-            session.stage.target.clear(&[])?;
+            Err(error) => *failure = Some(session.failed(NAME, contender.name(), error)),
         }
+        session.stage.source.clear(&[])?;
+        session.stage.target.clear(&[])?;
     }
     let mut text = format!(
         "{RATE} records of {RECORD_BYTES} B a second on {PARTITIONS} partitions for {} s. From the moment a record is handed to the \
@@ -101,6 +101,7 @@ pub(super) fn run(session: &Session) -> Result<String, Failure> {
 }
 
 fn once(session: &Session, contender: &Contender, round: usize, seconds: u64) -> Result<Outcome, Failure> {
+    write_back();
     let stage = &session.stage;
     let topic = format!("bench-{NAME}");
     stage.source.create(&topic, PARTITIONS)?;
