@@ -26,6 +26,8 @@ pub(crate) struct SourceBroker {
     pub(crate) pausing: Vec<u32>,
     /// The time to it and back, if it is far.
     pub(crate) far: Option<Duration>,
+    /// Bytes of each partition that are asked for, if it is far.
+    pub(crate) partition_bytes: usize,
     backoff: Backoff,
 }
 
@@ -49,6 +51,7 @@ impl FlowTask {
             paused: 0,
             pausing: Vec::new(),
             far: None,
+            partition_bytes: 0,
             backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(node.unsigned_abs())),
         });
         // What an earlier request brings belongs to an earlier cursor.

@@ -82,10 +82,15 @@ impl FlowTask {
         // Of every partition some, from far: one that is behind is read in ranges once it is known how large its records are.
         let (share, partition_bytes) = match broker.far {
             None => (share, share),
-            Some(_) => (far_share, (far_share / broker.session.len().max(1)).max(FAR_PARTITION_BYTES)),
+            Some(_) => (far_share, far_partition_bytes(far_share, broker.session.len())),
         };
         if !self.budget.reserve(share) {
             return;
+        }
+        if broker.far.is_some()
+            && std::mem::replace(&mut broker.partition_bytes, partition_bytes) != partition_bytes
+        {
+            broker.session.name_all();
         }
         let max_wait = if broker.paused > 0 || !self.in_ranges.is_empty() {
             WAIT_WHILE_AWAY_MS
@@ -205,6 +210,12 @@ impl FlowTask {
         }
         self.end_if_settled(number, now);
     }
+}
+
+/// Bytes to ask for of each of so many partitions, in few steps.
+fn far_partition_bytes(share: usize, partitions: usize) -> usize {
+    let bytes = share / partitions.max(1);
+    (bytes.next_power_of_two() / 2).max(FAR_PARTITION_BYTES)
 }
 
 impl Partition {

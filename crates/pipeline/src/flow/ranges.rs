@@ -186,8 +186,8 @@ impl FlowTask {
         let bytes = bytes.saturating_add(bytes / 4).min(most_bytes);
         let is_none_open = ranges.open.is_empty();
         if is_full || !self.budget.reserve_ahead(bytes) {
-            if is_none_open && !is_full {
-                self.leave_ranges(number); // In a session memory goes round.
+            if is_none_open && !is_full && self.ranges_asked == 0 {
+                self.leave_ranges(number); // No room comes back by itself; in a session memory goes round.
             }
             return false;
         }
@@ -205,6 +205,7 @@ impl FlowTask {
         };
         let Some(ranges) = &mut partition.source.ranges else { return self.budget.release(bytes) };
         let range_number = self.next_range;
+        self.ranges_asked += 1;
         self.next_range += 1;
         ranges.asked += 1;
         let lane = 1 + ranges.asked % LANES;
@@ -243,6 +244,7 @@ impl FlowTask {
         now: Instant,
     ) {
         self.budget.release(reserved_bytes);
+        self.ranges_asked = self.ranges_asked.saturating_sub(1);
         let Some(partition) = self.partition(number).filter(|p| p.generation == generation) else { return };
         let Some(ranges) = &mut partition.source.ranges else { return };
         let Some(open) = ranges.open.iter_mut().find(|open| open.number == range) else { return };

@@ -73,6 +73,8 @@ pub(crate) struct FlowTask {
     pub(crate) last_ranged: usize,
     /// Number of the next range.
     pub(crate) next_range: u64,
+    /// Ranges that are on their way.
+    pub(crate) ranges_asked: usize,
     pub(crate) lanes: BTreeMap<LaneKey, TargetLane>,
     /// The lane that sent last.
     pub(crate) last_lane: Option<LaneKey>,
@@ -156,6 +158,7 @@ impl FlowTask {
             in_ranges: BTreeSet::new(),
             last_ranged: 0,
             next_range: 0,
+            ranges_asked: 0,
             lanes: BTreeMap::new(),
             last_lane: None,
             to_resume: BTreeMap::new(),

@@ -107,10 +107,17 @@ impl FetchSession {
     pub fn reset(&mut self) {
         (self.id, self.epoch) = (0, 0);
         self.forgotten.clear();
+        self.name_all();
+        for wanted in self.wanted.values_mut() {
+            wanted.was_sent = false;
+        }
+    }
+
+    /// Names every partition in the next request: brokers keep the limit of each as it was when it was last named.
+    pub fn name_all(&mut self) {
         self.changed.clear();
         for (number, wanted) in &mut self.wanted {
             wanted.is_changed = true;
-            wanted.was_sent = false;
             self.changed.push(*number);
         }
     }

@@ -164,6 +164,29 @@ fn a_partition_forgotten_while_the_session_is_being_opened_is_taken_out_of_it() 
     assert_eq!(request(&mut session, 12).forgotten_topics_data.len(), 1);
 }
 
+/// A broker keeps the limit that came with a partition when it was last named.
+#[test]
+fn a_session_names_all_again_when_it_is_told_to() {
+    let mut session = FetchSession::default();
+    let a = topic("a", 1);
+    for number in 0..3 {
+        session.want(number, &a, 10 + number.cast_signed(), at(0));
+    }
+    assert_eq!(request(&mut session, 12).topics[0].partitions.len(), 3);
+    let opened =
+        FetchAnswer { throttle_time_ms: 0, error_code: 0, session_id: 9, topics: vec![], partitions: vec![] };
+    session.accept(opened).unwrap();
+    session.forget(1);
+    session.want(2, &a, 12, at(5));
+    session.name_all();
+    let again = request(&mut session, 12);
+    assert_eq!((again.session_id, again.session_epoch), (9, 1));
+    let named = again.topics[0].partitions.iter().map(|named| (named.partition, named.fetch_offset));
+    assert_eq!(named.collect::<Vec<_>>(), [(10, 0), (12, 5)]);
+    assert_eq!(again.forgotten_topics_data[0].partitions, [11]);
+    assert_eq!(request(&mut session, 12).topics.len(), 0);
+}
+
 #[test]
 fn a_session_sends_only_what_changed() {
     let mut session = FetchSession::default();
