@@ -2,14 +2,16 @@
 //! the offset it is to have; one that is caught up is copied byte for byte.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, ProduceRequest};
 use verbatim_pipeline::{Batching, Counters, FlowConfig, Offsets};
-use verbatim_testbroker::opaque_batch;
+use verbatim_testbroker::{Control, ErrorCode, RequestView, TestCluster, opaque_batch};
 use verbatim_tests::oracle::{RawBatch, RawRecord};
 use verbatim_tests::sameness::assert_same_partition;
-use verbatim_tests::scenario::{Stage, log, now_ms, numbered, soon, translated_config};
+use verbatim_tests::scenario::{Stage, eventually, log, now_ms, numbered, soon, translated_config};
 use verbatim_wire::records::codec::{Codec, compress, decompress};
 
 const PARTITIONS: i32 = 2;
@@ -35,6 +37,10 @@ fn opened(batches: &[RawBatch], codec: Codec) -> Vec<(i64, RawRecord)> {
 /// A topic whose partitions have many batches of three records each, in the codec given.
 fn behind(stage: &Stage, codec: Codec) {
     stage.topic("t", PARTITIONS);
+    fill(stage, codec);
+}
+
+fn fill(stage: &Stage, codec: Codec) {
     for partition in 0..PARTITIONS {
         for at in 0..BATCHES {
             let plain = numbered(&format!("{partition}/{at}"), 3).build();
@@ -48,6 +54,36 @@ fn behind(stage: &Stage, codec: Codec) {
             stage.source.append("t", partition, &batch).unwrap();
         }
     }
+}
+
+/// Sizes of the batches that a Produce request has for the topic.
+fn sizes(request: &RequestView) -> Vec<usize> {
+    let request: ProduceRequest = request.decode().unwrap();
+    let of_topic = request.topic_data.iter().filter(|topic| topic.name.as_str() == "t");
+    let partitions = of_topic.flat_map(|topic| &topic.partition_data);
+    partitions.filter_map(|partition| Some(partition.records.as_ref()?.len())).collect()
+}
+
+/// Notes the sizes of all batches sent to the topic, whatever becomes of them.
+fn watch(target: &TestCluster) -> Arc<Mutex<Vec<usize>>> {
+    // Of those that name topics and do not number them.
+    target.set_max_versions(&[(ApiKey::Produce, 12)]);
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&sent);
+    target.on(ApiKey::Produce, move |request| {
+        seen.lock().unwrap().extend(sizes(request));
+        Control::Pass
+    });
+    sent
+}
+
+fn largest(sent: &Mutex<Vec<usize>>) -> usize {
+    sent.lock().unwrap().iter().copied().max().unwrap_or(0)
+}
+
+/// Size of the largest batch that a partition of the target has.
+fn largest_kept(stage: &Stage, partition: i32) -> usize {
+    log(&stage.target, "t", partition).iter().map(|batch| 61 + batch.payload.len()).max().unwrap_or(0)
 }
 
 async fn copied(stage: &Stage, config: FlowConfig) -> Counters {
@@ -105,6 +141,75 @@ async fn compressed_batches_stay_compressed_with_their_codec() {
             assert_eq!(opened(&source, codec), opened(&found, codec), "{codec}");
         }
     }
+}
+
+/// None is sent to be refused either.
+#[tokio::test(start_paused = true)]
+async fn merged_batches_are_not_larger_than_the_target_takes() {
+    for codec in [Codec::None, Codec::Zstd] {
+        let stage = Stage::new();
+        stage.source.create_topic("t", PARTITIONS, &[]).unwrap();
+        stage.target.create_topic("t", PARTITIONS, &[("max.message.bytes", "20000")]).unwrap();
+        fill(&stage, codec);
+        let sent = watch(&stage.target);
+        let total = copied(&stage, adaptive(Offsets::Preserve)).await;
+        assert!(total.merged_batches > total.forwarded_batches * 10, "{codec}: {total:?}");
+        assert!((1_000..=20_000).contains(&largest(&sent)), "{codec}: {}", largest(&sent));
+        for partition in 0..PARTITIONS {
+            assert!(largest_kept(&stage, partition) <= 20_000, "{codec}");
+            let (source, found) = (log(&stage.source, "t", partition), log(&stage.target, "t", partition));
+            assert!(found.len() < BATCHES / 10, "{codec}: {} batches", found.len());
+            assert_eq!(opened(&source, codec), opened(&found, codec), "{codec}");
+        }
+    }
+}
+
+/// What the topic's config says is not what its brokers do, as with a limit of their own.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_takes_less_than_it_says_gets_smaller_ones() {
+    const TAKEN: usize = 5_000;
+    for code in [ErrorCode::MESSAGE_TOO_LARGE, ErrorCode::RECORD_LIST_TOO_LARGE] {
+        let stage = Stage::new();
+        stage.topic("t", 1);
+        for at in 0..BATCHES {
+            stage.source.append("t", 0, &numbered(&format!("{at}"), 3).build()).unwrap();
+        }
+        let sent = watch(&stage.target);
+        stage.target.on(ApiKey::Produce, move |request| match sizes(request).into_iter().max() {
+            Some(bytes) if bytes > TAKEN => {
+                Control::PartitionError { topic: "t".to_owned(), partition: 0, code }
+            }
+            _ => Control::Pass,
+        });
+        let total = copied(&stage, adaptive(Offsets::Translate)).await;
+        assert!(largest(&sent) > TAKEN, "none was refused");
+        assert!(largest_kept(&stage, 0) <= TAKEN);
+        let batches = log(&stage.target, "t", 0).len();
+        assert!(total.merged_batches > 0 && batches < BATCHES / 2, "{batches} batches, {total:?}");
+        stage.assert_holds_records("t", 0);
+    }
+}
+
+/// The flow has seen another config than is in force when it falls behind.
+#[tokio::test(start_paused = true)]
+async fn a_target_that_takes_less_than_it_did_gets_smaller_ones() {
+    let stage = Stage::new();
+    stage.topic("t", PARTITIONS);
+    let sent = watch(&stage.target);
+    let flow = stage.flow(&["t"]).await.config(adaptive(Offsets::Translate)).start().await.unwrap();
+    soon("caught up", flow.caught_up()).await.unwrap();
+    let less = [("max.message.bytes".to_owned(), "20000".to_owned())];
+    stage.join(&stage.target).await.alter_topic_configs("t", &less, &[]).await.unwrap();
+    fill(&stage, Codec::None);
+    for partition in 0..PARTITIONS {
+        let end = stage.source.log_end("t", partition).unwrap();
+        eventually("all is copied", || stage.target.log_end("t", partition).unwrap() >= end).await;
+        assert!(largest_kept(&stage, partition) <= 20_000);
+        stage.assert_holds_records("t", partition);
+    }
+    assert!(largest(&sent) > 20_000, "none was refused");
+    let status = flow.status().await.unwrap();
+    assert!(status.total().merged_batches > 0 && status.stopped().next().is_none(), "{status:?}");
 }
 
 #[tokio::test(start_paused = true)]
