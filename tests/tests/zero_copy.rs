@@ -13,10 +13,13 @@ use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use verbatim_pipeline::{Cluster, ClusterConfig, Flow, FlowHandle};
+use verbatim_pipeline::{Cluster, ClusterConfig, Flow, FlowConfig, FlowHandle};
 use verbatim_testbroker::{TestCluster, batch};
 use verbatim_tests::TestResult;
 use verbatim_wire::transport::{Connector, Opening, Stream, TransportError};
+
+const LARGE_BYTES: usize = 64 << 10;
+const SMALL_BYTES: usize = 1 << 10;
 
 /// Addresses that bytes were read into, and written from.
 #[derive(Debug, Default)]
@@ -93,14 +96,23 @@ impl Connector for Watching {
     }
 }
 
-/// A source with `batches` batches of `records` records of 64 KiB in all, and an empty target.
-async fn clusters(batches: usize, records: usize) -> TestResult<(TestCluster, TestCluster)> {
+/// What there is to copy: so many batches of so many records, each batch of so many bytes.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    batches: usize,
+    records: usize,
+    bytes: usize,
+}
+
+/// A source with `load`, and an empty target.
+async fn clusters(load: Load) -> TestResult<(TestCluster, TestCluster)> {
+    let Load { batches, records, bytes } = load;
     let source = TestCluster::builder().cluster_id("source").start_tcp().await?;
     let target = TestCluster::builder().cluster_id("target").start_tcp().await?;
     for cluster in [&source, &target] {
         cluster.create_topic("orders", 2, &[]).map_err(|code| format!("{code:?}"))?;
     }
-    let value = vec![7; 65_536 / records];
+    let value = vec![7; bytes / records];
     // Of today: old records go one batch at a time.
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let records = (0..records).map(|n| (format!("{n}"), value.clone()));
@@ -121,7 +133,7 @@ async fn started(source: &str, target: &str, through: &Watching) -> TestResult<F
 
 #[tokio::test]
 async fn payloads_are_written_from_where_they_were_read() -> TestResult {
-    let (source, target) = clusters(40, 64).await?;
+    let (source, target) = clusters(Load { batches: 40, records: 64, bytes: LARGE_BYTES }).await?;
     let watching = Watching::default();
     let flow = started(&source.bootstrap(), &target.bootstrap(), &watching).await?;
     flow.caught_up().await?;
@@ -130,7 +142,7 @@ async fn payloads_are_written_from_where_they_were_read() -> TestResult {
     let seen = noting(&watching.0);
     let payloads: Vec<_> = seen.written.iter().filter(|written| written.len() > 1024).collect();
     let bytes: usize = payloads.iter().map(|payload| payload.len()).sum();
-    assert!(bytes >= 40 * 65_536, "only {bytes} bytes were written in large pieces");
+    assert!(bytes >= 40 * LARGE_BYTES, "only {bytes} bytes were written in large pieces");
     for payload in payloads {
         // A payload may have come in several reads, one behind the other in the same frame.
         let mut at = payload.start;
@@ -145,9 +157,9 @@ async fn payloads_are_written_from_where_they_were_read() -> TestResult {
 }
 
 /// Allocations of the flow's own thread while it copies; the brokers run in another.
-fn allocations(batches: usize, records: usize) -> TestResult<u64> {
+fn allocations(load: Load, splice: bool) -> TestResult<u64> {
     let brokers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let (source, target) = brokers.block_on(clusters(batches, records))?;
+    let (source, target) = brokers.block_on(clusters(load))?;
     let (from, to) = (source.bootstrap(), target.bootstrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut outcome = Ok(());
@@ -155,11 +167,14 @@ fn allocations(batches: usize, records: usize) -> TestResult<u64> {
         outcome = runtime.block_on(async {
             let connect =
                 async |address: &str| TestResult::Ok(Cluster::connect(ClusterConfig::new(address)?).await?);
-            let flow = Flow::new(connect(&from).await?, connect(&to).await?).topic("orders").start().await?;
+            let flow = Flow::new(connect(&from).await?, connect(&to).await?).topic("orders");
+            let flow = flow.config(FlowConfig { splice, ..FlowConfig::default() }).start().await?;
             flow.caught_up().await?;
             let copied = flow.status().await?.total();
-            assert_eq!(copied.forwarded_batches, batches as u64);
-            assert_eq!(copied.records, (batches * records) as u64);
+            assert_eq!(copied.forwarded_batches, load.batches as u64);
+            assert_eq!(copied.records, (load.batches * load.records) as u64);
+            let is_piped = splice && load.bytes == LARGE_BYTES && cfg!(target_os = "linux");
+            assert_eq!(copied.spliced_batches > 0, is_piped, "{copied:?}");
             flow.shutdown().await?;
             Ok(())
         });
@@ -167,19 +182,39 @@ fn allocations(batches: usize, records: usize) -> TestResult<u64> {
     outcome.map(|()| info.count_total)
 }
 
-#[test]
-fn a_record_costs_no_allocation_and_a_batch_hardly_any() -> TestResult {
-    let few_records = allocations(500, 8)?;
-    let many_records = allocations(500, 1024)?;
-    let many_batches = allocations(2500, 8)?;
+/// With batches of `bytes`, of `few` or of `many` records: none for a record, and at most two for a batch.
+fn assert_cheap(bytes: usize, few: usize, many: usize, splice: bool) -> TestResult {
+    let load = |batches, records| Load { batches, records, bytes };
+    let few_records = allocations(load(500, few), splice)?;
+    let many_records = allocations(load(500, many), splice)?;
+    let many_batches = allocations(load(2500, few), splice)?;
     println!(
-        "allocations: {few_records} for 500 batches of 8, {many_records} of 1024; {many_batches} for 2500 of 8"
+        "allocations: {few_records} for 500 batches of {few}, {many_records} of {many}; {many_batches} for 2500 of {few}"
     );
     // Timing decides how many requests the batches travel in, so the counts vary a little.
-    assert!(many_records < few_records + 1000, "128 times the records: {few_records} became {many_records}");
+    let times = many / few;
+    assert!(
+        many_records < few_records + 1000,
+        "{times} times the records: {few_records} became {many_records}"
+    );
     // Two lanes, two partitions: every batch travels in a Produce request of its own, which is the worst case.
     let more = many_batches.saturating_sub(few_records);
     println!("allocations per batch: {}", more as f64 / 2000.0);
     assert!(more <= 2 * 2000, "{more} allocations for 2000 batches");
     Ok(())
+}
+
+#[test]
+fn a_record_costs_no_allocation_and_a_batch_hardly_any() -> TestResult {
+    assert_cheap(LARGE_BYTES, 8, 1024, true)
+}
+
+#[test]
+fn nor_do_they_through_memory() -> TestResult {
+    assert_cheap(LARGE_BYTES, 8, 1024, false)
+}
+
+#[test]
+fn nor_do_small_batches() -> TestResult {
+    assert_cheap(SMALL_BYTES, 2, 64, true)
 }
