@@ -3,7 +3,7 @@
 use crate::arguments::DemoArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::units;
+use crate::{output, units};
 use std::time::Instant;
 use verbatim_mirror::{Mirror, MirrorConfig};
 use verbatim_pipeline::{Cluster, ClusterConfig};
@@ -20,13 +20,13 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
         async |id: &str, brokers| TestCluster::builder().brokers(brokers).cluster_id(id).start_tcp().await;
     let source = cluster("demo-source", 1).await.map_err(Failure::Demo)?;
     let target = cluster("demo-target", 3).await.map_err(Failure::Demo)?;
-    println!("source cluster  {} (1 broker, in memory)", source.bootstrap());
-    println!("target cluster  {} (3 brokers, in memory)", target.bootstrap());
+    output::answer(&format!("source cluster  {} (1 broker, in memory)\n", source.bootstrap()))?;
+    output::answer(&format!("target cluster  {} (3 brokers, in memory)\n", target.bootstrap()))?;
     fill(&source, size_bytes)?;
-    println!(
-        "topic {TOPIC}     {PARTITIONS} partitions, {} in records of 1 KiB, 64 a batch",
+    output::answer(&format!(
+        "topic {TOPIC}     {PARTITIONS} partitions, {} in records of 1 KiB, 64 a batch\n",
         units::bytes(size_bytes as u64)
-    );
+    ))?;
 
     let connect = async |cluster: &TestCluster| -> Result<Cluster, Failure> {
         let address = cluster.bootstrap();
@@ -47,14 +47,13 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     }
     let status = mirror.flow().status().await?;
     mirror.into_flow().shutdown().await?;
-    println!("{}", progress.finish(&status));
+    output::answer(&progress.finish(&status))?;
     let (batches, payload_bytes) = compare(&source, &target)?;
-    println!(
-        "verified: {} batches, {} of payload, identical",
+    output::answer(&format!(
+        "verified: {} batches, {} of payload, identical\n",
         units::count(batches),
         units::bytes(payload_bytes)
-    );
-    Ok(())
+    ))
 }
 
 /// Fills the source with records that do not compress.

@@ -1,5 +1,6 @@
 //! What ends the command early, and the exit code that tells a script which kind it was.
 
+use crate::output;
 use std::process::ExitCode;
 use verbatim_mirror::{ConfigError, FilterError, MirrorError, StartError};
 use verbatim_pipeline::FlowError;
@@ -45,12 +46,20 @@ pub(crate) enum Failure {
     Demo(std::io::Error),
     #[error("the copy differs from its source in {0}; this is a defect of verbatim, please report it")]
     Differs(String),
+    #[error("the answer could not be written: {0}")]
+    Output(std::io::Error),
     #[error("interrupted")]
     Interrupted,
 }
 
 impl Failure {
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    /// Says what it is; returns the exit code.
+    pub(crate) fn end(&self) -> ExitCode {
+        output::aside(format!("verbatim: {self}\n").as_bytes());
+        self.exit_code()
+    }
+
+    fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Address { .. } | Self::Topics(_) | Self::Name(_) | Self::Start(_) => USAGE,
             Self::Config(_) | Self::NoSuchFlow { .. } | Self::TopicConfig(_) => USAGE,
@@ -64,6 +73,9 @@ impl Failure {
 
 /// Prints what clap has to say: help and version to stdout, anything else to stderr.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    drop(error.print());
-    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    let printed = output::written(error.print());
+    if error.use_stderr() {
+        return ExitCode::from(USAGE);
+    }
+    printed.map_or_else(|failure| failure.end(), |()| ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use crate::arguments::{ConfigArguments, RunArguments};
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::signals;
+use crate::{output, signals};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -40,15 +40,14 @@ fn of(flow: &str) -> impl FnOnce(MirrorError) -> Failure {
 
 /// Prints a configuration as TOML.
 pub(crate) fn convert(arguments: &ConfigArguments) -> Result<(), Failure> {
-    print!("{}", chosen(&arguments.config, &arguments.flows)?);
-    Ok(())
+    output::answer(&chosen(&arguments.config, &arguments.flows)?.to_string())
 }
 
 /// Prints what the flows would change.
 pub(crate) async fn plan(arguments: &ConfigArguments) -> Result<(), Failure> {
     let setup = chosen(&arguments.config, &arguments.flows)?;
     for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
-        print!("{}", plan_flow(&setup, flow).await.map_err(of(&flow.name))?);
+        output::answer(&plan_flow(&setup, flow).await.map_err(of(&flow.name))?.to_string())?;
     }
     Ok(())
 }
@@ -57,7 +56,7 @@ pub(crate) async fn plan(arguments: &ConfigArguments) -> Result<(), Failure> {
 pub(crate) async fn groups(arguments: &ConfigArguments) -> Result<(), Failure> {
     let setup = chosen(&arguments.config, &arguments.flows)?;
     for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
-        print!("{}", report_groups(&setup, flow).await.map_err(of(&flow.name))?);
+        output::answer(&report_groups(&setup, flow).await.map_err(of(&flow.name))?.to_string())?;
     }
     Ok(())
 }
@@ -75,7 +74,7 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     if *takeover {
         for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
             let found = look_for_takeover(&setup, &flow.name).await.map_err(of(&flow.name))?;
-            print!("flow {}:\n{found}", flow.name);
+            output::answer(&format!("flow {}:\n{found}", flow.name))?;
             takeovers.insert(flow.name.clone(), found);
         }
     }
@@ -95,9 +94,9 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     };
     let status = status(&view).await;
     fleet.shutdown().await;
-    println!("{}", progress.finish(&status));
+    let answered = output::answer(&progress.finish(&status));
     if failed.is_empty() {
-        return Ok(());
+        return answered;
     }
     let listed: Vec<String> = failed.iter().map(|(flow, why)| format!("flow {flow}: {why}")).collect();
     Err(Failure::Flows(listed.join("\n")))

@@ -1,6 +1,6 @@
 //! Logs go to stderr, a line each; stdout is for answers.
 
-use crate::progress;
+use crate::{output, progress};
 use std::io::{self, IsTerminal, Write};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -44,6 +44,6 @@ impl Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let line = std::mem::take(&mut self.0);
-        progress::beside(|| drop(io::stderr().write_all(&line)));
+        progress::beside(|| output::aside(&line));
     }
 }

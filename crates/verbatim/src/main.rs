@@ -1,11 +1,15 @@
 //! The `verbatim` command: arguments, logging, wiring; no logic of its own.
 
+// They panic when nobody reads any more: see `output`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod arguments;
 mod demo;
 mod descriptors;
 mod failure;
 mod fleet;
 mod logging;
+mod output;
 mod progress;
 mod run;
 mod signals;
@@ -29,10 +33,7 @@ fn main() -> ExitCode {
     descriptors::raise_limit();
     match start(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("verbatim: {failure}");
-            failure.exit_code()
-        }
+        Err(failure) => failure.end(),
     }
 }
 

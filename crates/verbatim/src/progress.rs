@@ -1,6 +1,6 @@
 //! How far the copy is: one line that is redrawn on a terminal, a plain line every few seconds elsewhere.
 
-use crate::units;
+use crate::{output, units};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -71,7 +71,7 @@ impl Progress {
                 bar.tick();
             }
             None if rate_bytes > 0 || now - self.last_line >= IDLE_LINE => {
-                eprintln!("{text}");
+                output::aside(format!("{text}\n").as_bytes());
                 self.last_line = now;
             }
             None => {}
@@ -124,7 +124,7 @@ impl Progress {
             bytes => format!(", {:.2} bytes copied per byte", status.copied_bytes as f64 / bytes as f64),
         };
         format!(
-            "copied {} records in {} batches{repacked}{merged}{filled}{gaps}, {} in {} ({}/s){first}{copied}",
+            "copied {} records in {} batches{repacked}{merged}{filled}{gaps}, {} in {} ({}/s){first}{copied}\n",
             units::count(total.records),
             units::count(batches),
             units::bytes(total.bytes),

@@ -3,8 +3,7 @@
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::signals;
-use crate::units;
+use crate::{output, signals, units};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -114,10 +113,10 @@ async fn copy(mut mirror: Mirror, mut progress: Progress, until_caught_up: bool)
     };
     let status = mirror.flow().status().await?;
     let ended = mirror.into_flow().shutdown().await;
-    println!("{}", progress.finish(&status));
+    let answered = output::answer(&progress.finish(&status));
     outcome?;
     ended?;
-    Ok(())
+    answered
 }
 
 async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bool) -> Result<(), Failure> {

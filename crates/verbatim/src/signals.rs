@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once. SIGHUP: read again.
 
+use crate::output;
 use std::process;
 
 /// Waits for the first signal; from then on the next one ends the process.
@@ -7,7 +8,7 @@ pub(crate) async fn first() {
     next().await;
     tokio::spawn(async {
         next().await;
-        eprintln!("verbatim: ended at once; what was under way is looked up at the next start");
+        output::aside(b"verbatim: ended at once; what was under way is looked up at the next start\n");
         process::exit(130);
     });
 }

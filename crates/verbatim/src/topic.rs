@@ -2,6 +2,7 @@
 
 use crate::arguments::TopicArguments;
 use crate::failure::Failure;
+use crate::output;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +35,10 @@ pub(crate) async fn create(arguments: TopicArguments) -> Result<(), Failure> {
     for place in &places {
         match there(place, &topic).await? {
             Some(found) if found == partitions => {
-                println!("{}: topic {} is there already, with {found} partitions", place.address, topic.name);
+                let Place { address, .. } = place;
+                let there =
+                    format!("{address}: topic {} is there already, with {found} partitions\n", topic.name);
+                output::answer(&there)?;
             }
             Some(found) => {
                 let problem = format!("it is there already, with {found} partitions instead of {partitions}");
@@ -55,10 +59,10 @@ pub(crate) async fn create(arguments: TopicArguments) -> Result<(), Failure> {
         }
         created.push(place);
     }
-    for place in created {
-        println!("{}: topic {} created with {partitions} partitions", place.address, topic.name);
-    }
-    Ok(())
+    let line = |place: &&Place| {
+        format!("{}: topic {} created with {partitions} partitions\n", place.address, topic.name)
+    };
+    output::answer(&created.iter().map(line).collect::<String>())
 }
 
 fn name_and_value(config: &str) -> Result<(String, String), Failure> {

@@ -1,0 +1,97 @@
+//! Promise: what is typed wrongly is said, with what to do instead, before any cluster is contacted; and whoever reads the output may
+//! go away at any time. Needs no Kafka.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use verbatim_testbroker::TestCluster;
+use verbatim_tests::TestResult;
+use verbatim_tests::scenario::fill;
+use verbatim_tests::verbatim::executable;
+
+/// A file of the test's own, removed with it.
+struct Config(PathBuf);
+
+impl Config {
+    fn new(name: &str, text: &str) -> TestResult<Self> {
+        let path = std::env::temp_dir().join(format!("verbatim-{}-{name}", std::process::id()));
+        fs::write(&path, text)?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+const FLOWS: &str = "[clusters.a]\nbootstrap = \"a:1\"\n[clusters.b]\nbootstrap = \"b:1\"\n[[flows]]\nfrom = \"a\"\nto = \"b\"\n";
+
+/// Runs to the end; returns the exit code and what was said on stderr.
+fn run(arguments: &[&str], stdout: Stdio) -> TestResult<(Option<i32>, String)> {
+    let child = Command::new(executable()?).args(arguments).stdout(stdout).stderr(Stdio::piped()).spawn()?;
+    let output = child.wait_with_output()?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// A pipe that nobody reads.
+fn broken() -> TestResult<Stdio> {
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    Ok(writer.into())
+}
+
+/// Two clusters and what it takes to copy `topic` from one to the other.
+async fn copy_of(topic: &str) -> TestResult<(TestCluster, TestCluster, Vec<String>)> {
+    let source = TestCluster::builder().cluster_id("a").start_tcp().await?;
+    let target = TestCluster::builder().cluster_id("b").start_tcp().await?;
+    source.create_topic(topic, 1, &[]).map_err(|code| code.to_string())?;
+    fill(&source, topic, 0, 20);
+    let (from, to) = (source.bootstrap(), target.bootstrap());
+    let words = ["run", "--from", &from, "--to", &to, "--topics", topic, "--until-caught-up"];
+    let arguments = words.map(str::to_owned).to_vec();
+    Ok((source, target, arguments))
+}
+
+#[test]
+fn a_reader_who_is_gone_is_no_failure() -> TestResult {
+    let flows = Config::new("gone.toml", FLOWS)?;
+    assert_eq!(run(&["convert", &flows.path()], broken()?)?, (Some(0), String::new()));
+    assert_eq!(run(&["--help"], broken()?)?, (Some(0), String::new()));
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() -> TestResult {
+    let flows = Config::new("full.toml", FLOWS)?;
+    for arguments in [&["convert", &flows.path()][..], &["--help"], &["demo", "--size", "1"]] {
+        let full = File::options().write(true).open("/dev/full")?;
+        let (code, said) = run(arguments, full.into())?;
+        assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+        assert!(said.starts_with("verbatim: the answer could not be written: "), "{said}");
+    }
+    Ok(())
+}
+
+/// The summary and the log have no readers; the copy is made all the same, and its exit code is that of the copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_nobody_watches() -> TestResult {
+    let (_source, target, arguments) = copy_of("unwatched").await?;
+    let copy = move || -> Result<Option<i32>, String> {
+        let mut command = Command::new(executable().map_err(|error| error.to_string())?);
+        let broken = || broken().map_err(|error| format!("{error:?}"));
+        command.args(["--log", "trace"]).args(arguments).stdout(broken()?).stderr(broken()?);
+        Ok(command.status().map_err(|error| error.to_string())?.code())
+    };
+    assert_eq!(tokio::task::spawn_blocking(copy).await??, Some(0));
+    let copied = target.log("unwatched", 0).map_err(|code| code.to_string())?;
+    assert_eq!(copied.len(), 20);
+    Ok(())
+}
