@@ -40,6 +40,16 @@ fn run(arguments: &[&str], stdout: Stdio) -> TestResult<(Option<i32>, String)> {
     Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
+/// Expects exit code 64, and one line on stderr with all `words` in it.
+fn wrong_usage(arguments: &[&str], words: &[&str]) -> TestResult {
+    let (code, said) = run(arguments, Stdio::null())?;
+    assert_eq!((code, said.lines().count()), (Some(64), 1), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word:?} is not in {said}");
+    }
+    Ok(())
+}
+
 /// A pipe that nobody reads.
 fn broken() -> TestResult<Stdio> {
     let (reader, writer) = std::io::pipe()?;
@@ -94,4 +104,19 @@ async fn a_copy_that_nobody_watches() -> TestResult {
     let copied = target.log("unwatched", 0).map_err(|code| code.to_string())?;
     assert_eq!(copied.len(), 20);
     Ok(())
+}
+
+/// Options that would have had no effect. The addresses are nobody's: to contact them would be exit code 1.
+#[test]
+fn options_without_effect_are_refused() -> TestResult {
+    let run = |more: &[&str], words: &[&str]| -> TestResult {
+        let arguments = ["run", "--from", "no-such-host.invalid:1", "--to", "no-such-host.invalid:2"];
+        wrong_usage(&[&arguments[..], &["--topics", "t"], more].concat(), words)
+    };
+    run(&["--takeover"], &["--takeover", "verbatim run FILE --takeover"])?;
+    run(&["--flows", "x"], &["--flows", "verbatim run FILE --flows"])?;
+    run(&["--from-ca-file", "ca.pem"], &["--from-ca-file ca.pem", "write tls://no-such-host.invalid:1"])?;
+    run(&["--to-ca-file", "ca.pem"], &["--to-ca-file ca.pem", "write tls://no-such-host.invalid:2"])?;
+    let create = ["topic", "create", "t", "--partitions", "1", "--at", "no-such-host.invalid:1"];
+    wrong_usage(&[&create[..], &["--ca-file", "ca.pem"]].concat(), &["write tls://no-such-host.invalid:1"])
 }

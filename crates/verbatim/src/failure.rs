@@ -1,6 +1,7 @@
 //! What ends the command early, and the exit code that tells a script which kind it was.
 
 use crate::output;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use verbatim_mirror::{ConfigError, FilterError, MirrorError, StartError};
 use verbatim_pipeline::FlowError;
@@ -14,6 +15,15 @@ const FAILED: u8 = 1;
 pub(crate) enum Failure {
     #[error("{option}: {source}")]
     Address { option: &'static str, source: BootstrapError },
+    #[error(
+        "{option} {}: {address} does not speak TLS, so that there is nobody to trust; write tls://{address}, or leave {option} out",
+        file.display()
+    )]
+    CaFile { option: &'static str, file: PathBuf, address: String },
+    #[error(
+        "{0} is about the flows of a configuration file, and none is named; write `verbatim run FILE {0}`, or leave {0} out"
+    )]
+    WithoutFile(&'static str),
     #[error("--topics: {0}")]
     Topics(#[from] FilterError),
     #[error(
@@ -61,7 +71,8 @@ impl Failure {
 
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Address { .. } | Self::Topics(_) | Self::Name(_) | Self::Start(_) => USAGE,
+            Self::Address { .. } | Self::CaFile { .. } | Self::WithoutFile(_) => USAGE,
+            Self::Topics(_) | Self::Name(_) | Self::Start(_) => USAGE,
             Self::Config(_) | Self::NoSuchFlow { .. } | Self::TopicConfig(_) => USAGE,
             Self::Connect { source: ClusterError::Tls(_), .. } => USAGE,
             Self::Mirror(MirrorError::Flow(FlowError::SameCluster { .. })) => USAGE,

@@ -31,15 +31,21 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         verify_source,
         max_rate,
         config: _,
-        flows: _,
-        takeover: _,
+        flows,
+        takeover,
     } = arguments;
+    // clap asks for no file where other options exclude one.
+    for (option, is_given) in [("--takeover", takeover), ("--flows", !flows.is_empty())] {
+        if is_given {
+            return Err(Failure::WithoutFile(option));
+        }
+    }
     // Demanded where there is no configuration file.
     let (from, to, topics) = (from.unwrap_or_default(), to.unwrap_or_default(), topics.unwrap_or_default());
     let started = Instant::now();
     // All that can be checked without a cluster comes first.
-    let source = cluster_config("--from", &from, from_ca_file)?;
-    let target = cluster_config("--to", &to, to_ca_file)?;
+    let source = cluster_config("--from", &from, "--from-ca-file", from_ca_file)?;
+    let target = cluster_config("--to", &to, "--to-ca-file", to_ca_file)?;
     let mut config = MirrorConfig::new(&topics)?;
     if name.is_empty()
         || name.len() > 200
@@ -90,9 +96,18 @@ fn say_offsets(status: &Status) {
 fn cluster_config(
     option: &'static str,
     address: &str,
+    ca_option: &'static str,
     ca_file: Option<PathBuf>,
 ) -> Result<ClusterConfig, Failure> {
     let mut config = ClusterConfig::new(address).map_err(|source| Failure::Address { option, source })?;
+    // Whoever names authorities does not expect plaintext.
+    if let Some(file) = ca_file.as_ref().filter(|_| !config.bootstrap.is_tls()) {
+        return Err(Failure::CaFile {
+            option: ca_option,
+            file: file.clone(),
+            address: config.bootstrap.to_string(),
+        });
+    }
     config.tls = TlsConfig { ca_file };
     Ok(config)
 }

@@ -26,9 +26,19 @@ pub(crate) async fn create(arguments: TopicArguments) -> Result<(), Failure> {
         replication_factor: replication_factor.unwrap_or(-1),
         configs,
     };
-    let mut places = Vec::new();
+    let mut found = Vec::new();
     for address in &at {
-        places.push(connect(address, ca_file.clone()).await?);
+        let config = ClusterConfig::new(address);
+        found.push(config.map_err(|source| Failure::Address { option: "--at", source })?);
+    }
+    // Some may be without TLS, but who names authorities expects it somewhere.
+    if let Some(file) = ca_file.as_ref().filter(|_| !found.iter().any(|config| config.bootstrap.is_tls())) {
+        let address = found.first().map(|config| config.bootstrap.to_string()).unwrap_or_default();
+        return Err(Failure::CaFile { option: "--ca-file", file: file.clone(), address });
+    }
+    let mut places = Vec::new();
+    for (address, config) in at.iter().zip(found) {
+        places.push(connect(address, config, ca_file.clone()).await?);
     }
     // Everybody is asked before anything is made.
     let mut missing = Vec::new();
@@ -70,9 +80,11 @@ fn name_and_value(config: &str) -> Result<(String, String), Failure> {
     Ok((name.trim().to_owned(), value.to_owned()))
 }
 
-async fn connect(address: &str, ca_file: Option<PathBuf>) -> Result<Place, Failure> {
-    let mut config =
-        ClusterConfig::new(address).map_err(|source| Failure::Address { option: "--at", source })?;
+async fn connect(
+    address: &str,
+    mut config: ClusterConfig,
+    ca_file: Option<PathBuf>,
+) -> Result<Place, Failure> {
     config.tls = TlsConfig { ca_file };
     let address = address.to_owned();
     match Cluster::connect(config).await {
