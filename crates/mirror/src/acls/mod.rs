@@ -6,6 +6,7 @@ mod syncer;
 
 pub(crate) use syncer::AclSyncer;
 
+use crate::naming::is_reserved;
 use crate::topics::TopicSelection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +35,10 @@ fn carry(acl: &TopicAcl, topics: &TopicSelection, copied: &[Arc<str>]) -> Option
                 prefix => (prefix, AclPattern::Prefixed),
             }
         }
-        AclPattern::Literal => (topics.target_of(&acl.topic)?.to_string(), AclPattern::Literal),
+        AclPattern::Literal => {
+            let target = topics.target_of(&acl.topic).filter(|target| !is_reserved(target))?;
+            (target.to_string(), AclPattern::Literal)
+        }
         AclPattern::Prefixed => {
             copied.iter().find(|topic| topic.starts_with(&acl.topic))?;
             (topics.naming.target_prefix(&acl.topic)?, AclPattern::Prefixed)

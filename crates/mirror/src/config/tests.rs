@@ -66,6 +66,20 @@ fn everything_wrong_is_said_at_once_with_its_line() {
 }
 
 #[test]
+fn what_others_keep_for_themselves_is_no_target() {
+    for (line, key) in [
+        ("rename = { \"small\" = \"__verbatim.east-west\" }", "rename"),
+        ("rename = { \"x\" = \"y\", \"small\" = \"__consumer_offsets\" }", "rename"),
+        ("checkpoints_topic = \"__transaction_state\"", "checkpoints_topic"),
+    ] {
+        let text = TOML.replace("rename = { \"old\" = \"new\" }", line);
+        let problems = from("own.toml", &text).unwrap_err();
+        assert!(problems.starts_with(&format!("/own.toml:14: flows.{key}: \"__")), "{problems}");
+        assert_eq!(problems.lines().count(), 1, "{problems}");
+    }
+}
+
+#[test]
 fn unknown_keys_are_warned_of() {
     let (_, warnings) = from("a.toml", &format!("{TOML}topic = 'x'\n\n[other]\na = 1\n")).unwrap();
     let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();

@@ -2,7 +2,7 @@
 
 use super::reader::{Found, Given, Section, Value, boolean, bytes, duration, interval, number};
 use super::{ClusterSettings, FlowSettings, Setup, SyncsLocation};
-use crate::naming::{Naming, Template};
+use crate::naming::{Naming, Template, is_reserved};
 use crate::rates::parse_rate;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -148,15 +148,12 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.groups.goes_back, section.text("sync_groups_back", boolean));
     let beacons = &mut flow.beacons;
     set(&mut beacons.heartbeats, section.text("heartbeats", interval));
-    set(&mut beacons.heartbeats_topic, section.text("heartbeats_topic", |text| Ok(text.to_owned())));
+    set(&mut beacons.heartbeats_topic, section.text("heartbeats_topic", writable));
     set(&mut beacons.copies_heartbeats, section.text("copy_heartbeats", boolean));
     set(&mut beacons.checkpoints, section.text("checkpoints", interval));
-    set(&mut beacons.checkpoints_topic, section.text("checkpoints_topic", |text| Ok(Some(text.to_owned()))));
+    set(&mut beacons.checkpoints_topic, section.text("checkpoints_topic", writable).map(Some));
     set(&mut beacons.offset_syncs, section.text("offset_syncs", location));
-    set(
-        &mut beacons.offset_syncs_topic,
-        section.text("offset_syncs_topic", |text| Ok(Some(text.to_owned()))),
-    );
+    set(&mut beacons.offset_syncs_topic, section.text("offset_syncs_topic", writable).map(Some));
     set(&mut beacons.replication_factor, section.text("beacons_replication_factor", number).map(Some));
 }
 
@@ -236,10 +233,20 @@ fn table_of_text(value: &Value) -> Result<BTreeMap<String, String>, String> {
     let wrong = || "a table of names is expected: { \"source topic\" = \"target topic\" }".to_owned();
     let Value::Table(table) = value else { return Err(wrong()) };
     let pair = |(key, given): (&String, &Given)| match &given.value {
-        Value::Text(text) => Ok((key.clone(), text.clone())),
+        Value::Text(text) => Ok((key.clone(), writable(text)?)),
         _ => Err(wrong()),
     };
     table.iter().map(pair).collect()
+}
+
+/// The name of a topic that may be written to.
+fn writable(topic: &str) -> Result<String, String> {
+    if is_reserved(topic) {
+        return Err(format!(
+            "{topic:?} is a topic that Kafka or verbatim keeps for itself; take another name"
+        ));
+    }
+    Ok(topic.to_owned())
 }
 
 fn given(table: DeTable<'_>, text: &str) -> BTreeMap<String, Given> {

@@ -44,6 +44,15 @@ impl Default for Naming {
     }
 }
 
+/// Topics that Kafka keeps for itself (`Topic.INTERNAL_TOPICS` and the log of the controllers).
+const KAFKAS_OWN: [&str; 4] =
+    ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
+
+/// Whether Kafka, or a flow for its state, keeps a topic of that name for itself: nobody else may write there.
+pub(crate) fn is_reserved(topic: &str) -> bool {
+    topic.starts_with("__verbatim.") || KAFKAS_OWN.contains(&topic)
+}
+
 /// The naming of one flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicNaming {

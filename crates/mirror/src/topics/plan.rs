@@ -1,6 +1,7 @@
 //! What the target lacks. Pure: takes what was seen, returns what to do.
 
 use super::ConfigRules;
+use crate::naming::is_reserved;
 use std::collections::HashMap;
 use std::sync::Arc;
 use verbatim_pipeline::{NewTopic, TopicPair};
@@ -59,13 +60,24 @@ pub enum TopicProblem {
         /// Name on the target.
         target: Arc<str>,
     },
+    /// Kafka or a flow would read there what it has not written.
+    #[error(
+        "topic {topic} would be called {target} on the target, which Kafka or verbatim keeps for itself; it is not copied"
+    )]
+    Reserved {
+        /// The topic that is not copied.
+        topic: Arc<str>,
+        /// Name on the target.
+        target: Arc<str>,
+    },
 }
 
 impl TopicProblem {
     /// The topic that is not copied.
     pub fn topic(&self) -> &Arc<str> {
-        let Self::SameTarget { second, .. } = self;
-        second
+        match self {
+            Self::SameTarget { second: topic, .. } | Self::Reserved { topic, .. } => topic,
+        }
     }
 }
 
@@ -87,6 +99,10 @@ pub(crate) fn plan(
     let mut plan = TopicPlan::default();
     let mut taken = taken.clone();
     for seen in topics {
+        if is_reserved(&seen.target) {
+            plan.problems.push(TopicProblem::Reserved { topic: seen.name, target: seen.target });
+            continue;
+        }
         let first = taken.entry(seen.target.clone()).or_insert_with(|| seen.name.clone());
         if *first != seen.name {
             let problem =
@@ -163,6 +179,26 @@ mod tests {
         let pairs: Vec<_> = plan.pairs.iter().map(|pair| (&*pair.source, &*pair.target)).collect();
         assert_eq!(pairs, [("a", "x.a"), ("b", "x.b"), ("c", "x.c")]);
         assert_eq!(plan_of(topics, Some(3)).create.first().map(|new| new.replication_factor), Some(3));
+    }
+
+    #[test]
+    fn what_others_keep_for_themselves_is_never_written() {
+        use crate::naming::{Naming, Template, TopicNaming};
+        let template = |text| Naming::Template(Template::new(text).unwrap());
+        for (source, naming, topic, target) in [
+            ("__verbatim", Naming::default(), "east-west", "__verbatim.east-west"),
+            ("a", template("__{topic}"), "consumer_offsets", "__consumer_offsets"),
+            ("a", template("__{topic}"), "verbatim.a-b", "__verbatim.a-b"),
+            ("__cluster", template("{source}_{topic}"), "metadata", "__cluster_metadata"),
+        ] {
+            let naming = TopicNaming { source: source.to_owned(), naming, map: Default::default() };
+            assert_eq!(naming.target_of(topic), target);
+            let plan = plan_of(vec![seen(topic, target, Some(1)), seen("b", "x.b", None)], None);
+            assert_eq!((plan.pairs.len(), plan.create.len(), plan.grow.len()), (1, 1, 0), "{plan:?}");
+            let problem = plan.problems.first().unwrap();
+            assert_eq!(&**problem.topic(), topic);
+            assert!(problem.to_string().contains(target), "{problem}");
+        }
     }
 
     #[test]
