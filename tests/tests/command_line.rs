@@ -77,6 +77,37 @@ fn a_reader_who_is_gone_is_no_failure() -> TestResult {
     Ok(())
 }
 
+/// Topics of a file's flow that cannot be copied are named at the end, and the exit code is 1; the others are copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_are_not_copied_are_a_failure() -> TestResult {
+    let (source, target, _) = copy_of("t-00").await?;
+    let mut rename = String::new();
+    for number in 0..13 {
+        let topic = format!("t-{number:02}");
+        if number > 0 {
+            source.create_topic(&topic, 1, &[]).map_err(|code| code.to_string())?;
+        }
+        rename += &format!("\"{topic}\" = \"same\", ");
+    }
+    source.create_topic("other", 1, &[]).map_err(|code| code.to_string())?;
+    fill(&source, "other", 0, 3);
+    let text = FLOWS.replace("a:1", &source.bootstrap()).replace("b:1", &target.bootstrap());
+    let flows = Config::new("left-out.toml", &format!("{text}rename = {{ {rename} }}\n"))?;
+    let path = flows.path();
+    let copy = move || {
+        run(&["run", &path, "--until-caught-up"], Stdio::null()).map_err(|error| format!("{error:?}"))
+    };
+    let (code, said) = tokio::task::spawn_blocking(copy).await??;
+    assert_eq!(code, Some(1), "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    for words in ["verbatim: flow a-b: not copied", "topics t-01, t-02, ", "t-10 and 2 more"] {
+        assert!(last.contains(words), "{words:?} is not in {said}");
+    }
+    assert_eq!(target.log("same", 0).map_err(|code| code.to_string())?.len(), 20);
+    assert_eq!(target.log("a.other", 0).map_err(|code| code.to_string())?.len(), 3);
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() -> TestResult {

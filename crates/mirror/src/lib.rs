@@ -26,6 +26,7 @@ pub use mirror::{Mirror, MirrorConfig, MirrorError};
 pub use naming::{HEARTBEATS, Naming, Template, TemplateError, TopicNaming};
 pub use rates::{RateError, RateOf, Rates, parse_rate};
 pub use report::{FlowPlan, GroupLine, GroupsReport, PlannedConfigs, plan_flow, report_groups};
+pub use said::listed;
 pub use starts::{StartError, StartOf};
 pub use takeover::{TakenPartition, Takeover, TakeoverError};
 pub use topics::{

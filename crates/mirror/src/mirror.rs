@@ -131,6 +131,8 @@ pub struct Mirror {
     known: HashMap<Arc<str>, usize>,
     /// The same topics by their names on the target.
     targets: HashMap<Arc<str>, Arc<str>>,
+    /// Topics that match and are not copied, or not all partitions of them, as of the last look; by their names on the source.
+    left_out: BTreeSet<Arc<str>>,
     said: Said,
 }
 
@@ -152,9 +154,10 @@ impl Mirror {
         }
         let flow = Flow::new(source.clone(), target.clone()).config(config.flow.clone());
         let (known, targets, mut said) = (HashMap::new(), HashMap::new(), Said::default());
+        let left_out = BTreeSet::new();
         if config.is_lenient {
             let flow = flow.start().await?;
-            return Ok(Self { config, source, target, flow, known, targets, said });
+            return Ok(Self { config, source, target, flow, known, targets, left_out, said });
         }
         let looking = Looking { source: &source, target: &target, topics: &config.topics, known: &known };
         let (seen, target_brokers) = look(looking, &mut said).await?;
@@ -169,7 +172,7 @@ impl Mirror {
         }
         create_all(&target, &plan, missing_state_topic(&target, &config.flow.name).await?).await?;
         let flow = plan.pairs.iter().cloned().fold(flow, Flow::pair).start().await?;
-        let mut mirror = Self { config, source, target, flow, known, targets, said };
+        let mut mirror = Self { config, source, target, flow, known, targets, left_out, said };
         mirror.note(&plan.pairs, &counts);
         Ok(mirror)
     }
@@ -189,6 +192,12 @@ impl Mirror {
         self.known.keys()
     }
 
+    /// Names on the source of topics that match and are not copied, or not all partitions of them, as of the last look. Why is in
+    /// the log.
+    pub fn left_out(&self) -> &BTreeSet<Arc<str>> {
+        &self.left_out
+    }
+
     /// Looks for topics and partitions that are new on the source and takes them up. A topic that cannot be
     /// copied is named in the log, once, and looked at again next time.
     ///
@@ -199,6 +208,7 @@ impl Mirror {
         let looking = Looking { source, target, topics: &config.topics, known };
         let (seen, target_brokers) = look(looking, said).await?;
         if seen.is_empty() {
+            self.left_out.clear();
             return Ok(Vec::new());
         }
         let counts = counted(&seen);
@@ -212,6 +222,10 @@ impl Mirror {
         let failed = make(&self.target, &plan, &mut self.said).await?;
         plan.pairs.retain(|pair| !failed.contains(&pair.target));
         let pairs = self.add(plan.pairs).await?;
+        self.left_out = counts.keys().cloned().collect();
+        for pair in &pairs {
+            self.left_out.remove(&pair.source);
+        }
         self.note(&pairs, &counts);
         Ok(pairs)
     }

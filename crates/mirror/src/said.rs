@@ -27,9 +27,25 @@ impl Said {
     }
 }
 
+/// The first `most` of `names`, and how many more there are.
+pub fn listed(names: &[String], most: usize) -> String {
+    let (shown, rest) = names.split_at_checked(most).unwrap_or((names, &[]));
+    match rest.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(listed(&names, 3), "a, b, c");
+        assert_eq!(listed(&names, 2), "a, b and 1 more");
+    }
 
     #[test]
     fn only_changes_are_news() {

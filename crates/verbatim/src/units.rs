@@ -1,6 +1,7 @@
 //! Numbers as people read them.
 
 use std::time::Duration;
+pub(crate) use verbatim_mirror::listed;
 
 /// Bytes with a binary unit.
 pub(crate) fn bytes(count: u64) -> String {
@@ -37,15 +38,6 @@ pub(crate) fn duration(duration: Duration) -> String {
         0..60 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-/// The first `most` of `names`, and how many more there are.
-pub(crate) fn listed(names: &[String], most: usize) -> String {
-    let (shown, rest) = names.split_at_checked(most).unwrap_or((names, &[]));
-    match rest.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

@@ -95,6 +95,28 @@ pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number, or too large"))
 }
 
+/// A number of replicas; -1 stands for the broker's default.
+pub(crate) fn replicas(text: &str) -> Result<i16, String> {
+    match number(text)? {
+        number if number > 0 || number == -1 => Ok(number),
+        _ => Err(format!("{text} replicas cannot be; write 1 or more, or -1 for the target's default")),
+    }
+}
+
+/// What may stand between the parts of a topic's name.
+pub(crate) fn separator(text: &str) -> Result<String, String> {
+    match text.chars().find(|letter| !is_of_topic_name(*letter)) {
+        None => Ok(text.to_owned()),
+        Some(letter) => {
+            Err(format!("{letter:?} cannot be in a topic's name; only letters, digits and . _ - are allowed"))
+        }
+    }
+}
+
+fn is_of_topic_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "._-".contains(letter)
+}
+
 /// A time like `5s`, `1m 30s` or `250ms`; a plain number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
@@ -201,6 +223,5 @@ impl Found {
 
 /// Whether a flow can be called that.
 pub(crate) fn is_flow_name(name: &str) -> bool {
-    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    (1..=200).contains(&name.len()) && name.chars().all(is_allowed)
+    (1..=200).contains(&name.len()) && name.chars().all(is_of_topic_name)
 }

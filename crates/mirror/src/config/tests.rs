@@ -80,6 +80,19 @@ fn what_others_keep_for_themselves_is_no_target() {
 }
 
 #[test]
+fn what_brokers_would_refuse_is_refused_when_read() {
+    for (line, part) in [
+        ("separator = \"/\"", "flows.separator: '/' cannot be in a topic's name"),
+        ("replication_factor = 0", "flows.replication_factor: 0 replicas cannot be"),
+        ("beacons_replication_factor = -2", "flows.beacons_replication_factor: -2 replicas cannot be"),
+    ] {
+        let problems = from("refused.toml", &format!("{TOML}{line}\n")).unwrap_err();
+        assert!(problems.starts_with(&format!("/refused.toml:20: {part}")), "{problems}");
+    }
+    from("allowed.toml", &format!("{TOML}separator = \"-\"\nreplication_factor = -1\n")).unwrap();
+}
+
+#[test]
 fn unknown_keys_are_warned_of() {
     let (_, warnings) = from("a.toml", &format!("{TOML}topic = 'x'\n\n[other]\na = 1\n")).unwrap();
     let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();

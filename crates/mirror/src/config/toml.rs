@@ -1,6 +1,6 @@
 //! The TOML form: `[clusters.NAME]` and `[[flows]]`.
 
-use super::reader::{Found, Given, Section, Value, boolean, bytes, duration, interval, number};
+use super::reader::{Found, Given, Section, Value, boolean, bytes, duration, interval, replicas, separator};
 use super::{ClusterSettings, FlowSettings, Setup, SyncsLocation};
 use crate::naming::{Naming, Template, is_reserved};
 use crate::rates::parse_rate;
@@ -117,7 +117,7 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.is_enabled, section.text("enabled", boolean));
     set(&mut flow.topics, section.list("topics"));
     set(&mut flow.topics_exclude, section.list("topics_exclude"));
-    let separator = section.text("separator", |text| Ok(text.to_owned()));
+    let separator = section.text("separator", separator);
     let separator = separator.unwrap_or_else(|| ".".to_owned());
     flow.naming = Naming::Prefix { separator: separator.clone() };
     set(&mut flow.naming, section.text("naming", |text| naming(text, separator)));
@@ -135,7 +135,7 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.memory_bytes, section.text("memory", bytes).map(Some));
     set(&mut flow.max_rate, section.text("max_rate", rate));
     set(&mut flow.topic_max_rate, section.list("topic_max_rate"));
-    set(&mut flow.replication_factor, section.text("replication_factor", number).map(Some));
+    set(&mut flow.replication_factor, section.text("replication_factor", replicas).map(Some));
     set(&mut flow.refresh_topics, section.text("refresh_topics", duration));
     set(&mut flow.configs.interval, section.text("sync_configs", interval));
     set(&mut flow.configs.exclude, section.list("configs_exclude"));
@@ -154,7 +154,7 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut beacons.checkpoints_topic, section.text("checkpoints_topic", writable).map(Some));
     set(&mut beacons.offset_syncs, section.text("offset_syncs", location));
     set(&mut beacons.offset_syncs_topic, section.text("offset_syncs_topic", writable).map(Some));
-    set(&mut beacons.replication_factor, section.text("beacons_replication_factor", number).map(Some));
+    set(&mut beacons.replication_factor, section.text("beacons_replication_factor", replicas).map(Some));
 }
 
 fn naming(text: &str, separator: String) -> Result<Naming, String> {

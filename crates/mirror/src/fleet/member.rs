@@ -8,6 +8,8 @@ use crate::said::Said;
 use crate::starts::StartOf;
 use crate::takeover::Takeover;
 use crate::topics::{ConfigRules, TopicFilter, TopicSelection};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use verbatim_pipeline::{Cluster, ClusterConfig, FlowConfig, FlowView, Forward};
@@ -42,6 +44,8 @@ pub(super) struct Member {
     /// The cluster that the records copied were produced on, if that is not the source.
     pub(super) origin: Option<ClusterSettings>,
     pub(super) state: watch::Sender<FlowState>,
+    /// Topics that are not copied although they match.
+    pub(super) left_out: watch::Sender<BTreeSet<Arc<str>>>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) takeover: Takeover,
     pub(super) rates: Rates,
@@ -108,6 +112,7 @@ impl Member {
         let FlowSettings { name, source, target, .. } = &self.flow;
         tracing::info!("flow {name}: copying {} topics from {source} to {target}", mirror.topics());
         aside.tell_topics(mirror);
+        self.left_out.send_replace(mirror.left_out().clone());
         self.state.send_replace(FlowState::Running(mirror.flow().view()));
         loop {
             match mirror.watch_once().await {
@@ -115,6 +120,7 @@ impl Member {
                 Ok(_) => aside.tell_topics(mirror),
                 Err(error) => return error.into(),
             }
+            self.left_out.send_replace(mirror.left_out().clone());
         }
     }
 

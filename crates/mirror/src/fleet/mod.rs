@@ -8,10 +8,12 @@ pub use member::FlowState;
 use crate::config::{Beacons, FlowSettings, Setup};
 use crate::mirror::MirrorError;
 use crate::rates::{RateOf, Rates};
+use crate::said::listed;
 use crate::takeover::{Takeover, TakeoverError, take_over};
 use member::Member;
 pub(crate) use member::{connect, mirror_config};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use verbatim_pipeline::{RateLimit, Status};
@@ -45,6 +47,16 @@ fn carrier(flow: &FlowSettings, origin: &str) -> (FlowSettings, Option<String>) 
     (carrier, Some(origin.to_owned()))
 }
 
+/// What is to be said of topics that are left out. Why has been logged.
+fn not_copied(topics: &BTreeSet<Arc<str>>) -> Option<String> {
+    /// More than this do not help to see what is wrong.
+    const MOST: usize = 10;
+    let names: Vec<String> = topics.iter().map(ToString::to_string).collect();
+    let topic = if names.len() == 1 { "topic" } else { "topics" };
+    (!names.is_empty())
+        .then(|| format!("not copied, for the reasons logged: {topic} {}", listed(&names, MOST)))
+}
+
 /// The flows of a setup, running.
 #[derive(Debug)]
 pub struct Fleet {
@@ -66,6 +78,7 @@ pub struct FleetView {
 struct Ship {
     name: String,
     state: watch::Receiver<FlowState>,
+    left_out: watch::Receiver<BTreeSet<Arc<str>>>,
 }
 
 /// One flow at one moment.
@@ -110,10 +123,20 @@ impl Fleet {
             let name = flow.name.clone();
             let rates = rates.get(in_file).cloned().unwrap_or_default();
             let takeover = takeovers.get(&name).cloned().unwrap_or_default();
-            let member =
-                Member { flow, source, target, origin, state: tell, stop: stopping.clone(), takeover, rates };
+            let (tell_left_out, left_out) = watch::channel(BTreeSet::new());
+            let member = Member {
+                flow,
+                source,
+                target,
+                origin,
+                state: tell,
+                left_out: tell_left_out,
+                stop: stopping.clone(),
+                takeover,
+                rates,
+            };
             tasks.push(tokio::spawn(member.run()));
-            ships.push(Ship { name, state });
+            ships.push(Ship { name, state, left_out });
         }
         let fleet = Self { view: FleetView { ships }, tasks, all_flows, rates, stop };
         fleet.set_rates(setup);
@@ -163,7 +186,7 @@ impl FleetView {
     }
 
     /// Waits until every flow that copies has come to where its source ended when it first looked; returns the names of those of
-    /// which partitions stopped on the way, with the reasons.
+    /// which partitions stopped on the way or topics are not copied, with the reasons.
     pub async fn caught_up(mut self) -> Vec<(String, String)> {
         let mut failed = Vec::new();
         for ship in &mut self.ships {
@@ -185,6 +208,7 @@ impl FleetView {
                     break;
                 }
             }
+            failed.extend(not_copied(&ship.left_out.borrow()).map(|what| (ship.name.clone(), what)));
         }
         failed
     }

@@ -3,7 +3,7 @@
 use super::effect::{self, Effect};
 use super::properties::{self, Properties};
 use super::providers::Providers;
-use crate::config::reader::{Found, boolean, number};
+use crate::config::reader::{self, Found, boolean, number};
 use crate::config::{ClusterSettings, FlowSettings, SyncsLocation};
 use crate::naming::Naming;
 use std::collections::BTreeSet;
@@ -171,8 +171,12 @@ impl Keys {
     }
 
     fn naming(&mut self, pair: &Flow, flow: &mut FlowSettings) {
-        let separator =
-            self.raw_of_flow(pair, "replication.policy.separator").unwrap_or_else(|| ".".to_owned());
+        let key = "replication.policy.separator";
+        let separator = self.raw_of_flow(pair, key).unwrap_or_else(|| ".".to_owned());
+        if let Err(problem) = reader::separator(&separator) {
+            let line = self.flow_line(pair, key);
+            self.found.wrong(line, format!("{key}: {problem}"));
+        }
         let key = "replication.policy.class";
         let line = self.flow_line(pair, key);
         let class = self.flow_text(pair, key).unwrap_or_default();
