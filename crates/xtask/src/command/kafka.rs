@@ -1,6 +1,8 @@
 //! `cargo xtask kafka`: clusters for people.
 
 use std::io::Read;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::Failure;
 use super::arguments::Arguments;
@@ -16,6 +18,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         return Err(Failure::Usage("at least one cluster of one broker".to_owned()));
     }
 
+    let input = Input::open();
     let distribution = Distribution::resolve(&version)?;
     let mut running = Vec::new();
     for number in 1..=clusters {
@@ -44,8 +47,41 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
             first.bootstrap()
         );
     }
-    println!("Ctrl-C ends and removes them.");
-    // At a Ctrl-C we simply end: each cluster's warden notices and cleans up. Without a terminal the end of the input ends us.
-    let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+    println!("{}", input.farewell());
+    input.wait();
     Ok(())
+}
+
+/// What ends us. At a signal we simply end: each cluster's warden notices and cleans up.
+enum Input {
+    /// The end of stdin does, too: whoever holds it may be gone.
+    Read(JoinHandle<()>),
+    /// Stdin is at its end from the beginning (nohup, CI) and says nothing: only a signal does.
+    None,
+}
+
+impl Input {
+    fn open() -> Self {
+        /// To read an end that is there takes no time.
+        const MOMENT: Duration = Duration::from_millis(200);
+        let reader = thread::spawn(|| drop(std::io::stdin().lock().read_to_end(&mut Vec::new())));
+        thread::sleep(MOMENT);
+        if reader.is_finished() { Self::None } else { Self::Read(reader) }
+    }
+
+    fn farewell(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "Ctrl-C ends and removes them.",
+            Self::None => "Ctrl-C or SIGTERM ends and removes them.",
+        }
+    }
+
+    fn wait(self) {
+        match self {
+            Self::Read(reader) => drop(reader.join()),
+            Self::None => loop {
+                thread::park();
+            },
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub(super) struct Node {
     pub(super) id: u32,
     pub(super) address: SocketAddr,
     pub(super) ports: Ports,
-    /// Holds `server.properties` and the logs of the process.
+    /// Holds `server.properties`, the logs of the process and its temporary files.
     pub(super) directory: PathBuf,
     pub(super) process: Option<Child>,
 }
@@ -55,10 +55,14 @@ impl Node {
         let doing = format!("write {}", console.display());
         let console = File::create(&console).map_err(Error::io(doing.clone()))?;
         let same = console.try_clone().map_err(Error::io(doing))?;
+        // Codecs unpack libraries there and remove them at an orderly end, which a broker that is killed does not have.
+        let temporary = self.directory.join("tmp");
+        fs::create_dir_all(&temporary).map_err(Error::io(format!("create {}", temporary.display())))?;
         let child = distribution
             .java(options.heap_mib, None)
             .args(options.all_java_options())
             .arg("-Djava.awt.headless=true")
+            .arg(format!("-Djava.io.tmpdir={}", temporary.display()))
             .arg(format!("-Dorg.slf4j.simpleLogger.logFile={}", self.log().display()))
             .arg("-Dorg.slf4j.simpleLogger.showDateTime=true")
             .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
