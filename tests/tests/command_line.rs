@@ -108,6 +108,32 @@ async fn topics_that_are_not_copied_are_a_failure() -> TestResult {
     Ok(())
 }
 
+/// Where offsets cannot be preserved is said with the reason, whether the topics were typed or stand in a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_offsets_are_translated() -> TestResult {
+    for is_file in [false, true] {
+        let (source, target, mut arguments) = copy_of("held").await?;
+        target.create_topic("held", 1, &[]).map_err(|code| code.to_string())?;
+        fill(&target, "held", 0, 2);
+        let text = FLOWS.replace("a:1", &source.bootstrap()).replace("b:1", &target.bootstrap());
+        let flows = Config::new("translated.toml", &format!("{text}naming = \"identity\"\n"))?;
+        if is_file {
+            arguments = ["run", &flows.path(), "--until-caught-up"].map(str::to_owned).to_vec();
+        }
+        let copy = move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            run(&arguments, Stdio::null()).map_err(|error| format!("{error:?}"))
+        };
+        let (code, said) = tokio::task::spawn_blocking(copy).await??;
+        let before = if is_file { "flow a-b: " } else { "" };
+        let expected = format!(
+            "{before}partition 0 of topic held: offsets are translated, because the target partition already held records"
+        );
+        assert_eq!((code, said.matches(&expected).count()), (Some(0), 1), "{said}");
+    }
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() -> TestResult {

@@ -1,14 +1,14 @@
 //! Keeps a flow supplied with the topics that match.
 
 use crate::rates::Rates;
-use crate::said::Said;
+use crate::said::{self, Said};
 use crate::starts::{StartError, StartOf};
 use crate::takeover::{Takeover, TakeoverError};
 use crate::topics::{
     ConfigRules, EXCLUDED, FilterError, Looking, Making, TopicFilter, TopicProblem, TopicSelection,
     create_all, look, make, plan,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use verbatim_pipeline::{
@@ -196,6 +196,27 @@ impl Mirror {
     /// the log.
     pub fn left_out(&self) -> &BTreeSet<Arc<str>> {
         &self.left_out
+    }
+
+    /// Says in the log where offsets are not preserved although they might be, and why; of each partition once. What is said begins
+    /// with `before`.
+    ///
+    /// # Errors
+    /// When the flow has ended.
+    pub async fn say_offsets(&mut self, before: &str) -> Result<(), FlowError> {
+        let status = self.flow.status().await?;
+        let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for partition in &status.partitions {
+            let Some(why) = &partition.translated_because else { continue };
+            let name = partition.name.to_string();
+            if self.said.is_news(&format!("offsets of {name}"), why) {
+                reasons.entry(why).or_default().push(name);
+            }
+        }
+        for (why, names) in reasons {
+            tracing::info!("{before}{}: offsets are translated, because {why}", said::listed(&names, 1));
+        }
+        Ok(())
     }
 
     /// Looks for topics and partitions that are new on the source and takes them up. A topic that cannot be

@@ -3,12 +3,11 @@
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::{output, signals, units};
-use std::collections::BTreeMap;
+use crate::{output, signals};
 use std::path::PathBuf;
 use std::time::Instant;
 use verbatim_mirror::{Mirror, MirrorConfig, StartOf};
-use verbatim_pipeline::{Cluster, ClusterConfig, FlowError, Isolation, Status};
+use verbatim_pipeline::{Cluster, ClusterConfig, FlowError, Isolation};
 use verbatim_wire::transport::TlsConfig;
 
 pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
@@ -72,25 +71,12 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     config.may_wait_for_topics = !until_caught_up;
 
     let (source, target) = tokio::join!(connect("--from", source), connect("--to", target));
-    let mirror = Mirror::start(source?, target?, config).await?;
+    let mut mirror = Mirror::start(source?, target?, config).await?;
     if mirror.topics() == 0 {
         tracing::warn!("no topic of the source cluster matches --topics {topics} yet; waiting for one");
     }
-    say_offsets(&mirror.flow().status().await?);
+    mirror.say_offsets("").await?;
     copy(mirror, Progress::start(started), until_caught_up).await
-}
-
-/// Says where offsets are not preserved although they might be, and why.
-fn say_offsets(status: &Status) {
-    let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for partition in &status.partitions {
-        if let Some(why) = &partition.translated_because {
-            reasons.entry(why).or_default().push(partition.name.to_string());
-        }
-    }
-    for (why, names) in reasons {
-        tracing::info!("{}: offsets are translated, because {why}", units::listed(&names, 1));
-    }
 }
 
 fn cluster_config(

@@ -112,12 +112,21 @@ impl Member {
         let FlowSettings { name, source, target, .. } = &self.flow;
         tracing::info!("flow {name}: copying {} topics from {source} to {target}", mirror.topics());
         aside.tell_topics(mirror);
+        let before = format!("flow {name}: ");
+        if let Err(error) = mirror.say_offsets(&before).await {
+            return error.into();
+        }
         self.left_out.send_replace(mirror.left_out().clone());
         self.state.send_replace(FlowState::Running(mirror.flow().view()));
         loop {
             match mirror.watch_once().await {
                 Ok(pairs) if pairs.is_empty() => {}
-                Ok(_) => aside.tell_topics(mirror),
+                Ok(_) => {
+                    aside.tell_topics(mirror);
+                    if let Err(error) = mirror.say_offsets(&before).await {
+                        return error.into();
+                    }
+                }
                 Err(error) => return error.into(),
             }
             self.left_out.send_replace(mirror.left_out().clone());
