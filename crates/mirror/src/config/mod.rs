@@ -279,7 +279,7 @@ impl Setup {
         if errors.is_empty() {
             return Ok((setup, warnings));
         }
-        Err(ConfigError::Wrong { path: path.to_owned(), problems: errors })
+        Err(ConfigError::Wrong { path: path.to_owned(), problems: errors, warnings })
     }
 }
 

@@ -34,19 +34,21 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// It says something wrong: everything that is.
-    #[error("{}", listed(path, problems))]
+    #[error("{}", listed(path, problems, warnings))]
     Wrong {
         /// The file.
         path: PathBuf,
         /// What is wrong, in the order of the file.
         problems: Vec<Problem>,
+        /// What has no effect besides: it may be the very key that is missing elsewhere.
+        warnings: Vec<Problem>,
     },
 }
 
-fn listed(path: &std::path::Path, problems: &[Problem]) -> String {
+fn listed(path: &std::path::Path, problems: &[Problem], warnings: &[Problem]) -> String {
     let line = |problem: &Problem| match problem.line {
         0 => format!("{}: {}", path.display(), problem.what),
         line => format!("{}:{line}: {}", path.display(), problem.what),
     };
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
+    problems.iter().chain(warnings).map(line).collect::<Vec<_>>().join("\n")
 }

@@ -7,14 +7,26 @@ use crate::topics::NameFilter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// The line of each key of a section, as far as it is known.
+pub(crate) type Lines = BTreeMap<String, usize>;
+
 /// What a file says.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) setup: Setup,
     /// Clusters that are named, also those whose settings are wrong.
     pub(crate) clusters: BTreeSet<String>,
+    /// Where the keys of each cluster are, by its name.
+    pub(crate) cluster_lines: BTreeMap<String, Lines>,
+    /// Where the keys of each flow of the setup are, in its order.
+    pub(crate) flow_lines: Vec<Lines>,
     pub(crate) warnings: Vec<Problem>,
     pub(crate) errors: Vec<Problem>,
+}
+
+/// Where the keys of a section are.
+pub(crate) fn lines_of(keys: &BTreeMap<String, Given>) -> Lines {
+    keys.iter().map(|(key, given)| (key.clone(), given.line)).collect()
 }
 
 /// One value of a file.
@@ -166,56 +178,75 @@ impl Found {
     /// What can be wrong however it was written.
     pub(crate) fn check(&mut self) {
         let mut names = BTreeSet::new();
-        let mut wrong = Vec::new();
-        for flow in &self.setup.flows {
+        let mut wrong: Vec<(usize, String)> = Vec::new();
+        for (index, flow) in self.setup.flows.iter().enumerate() {
             let name = &flow.name;
+            let lines = self.flow_lines.get(index);
+            let line = |key: &str| lines.and_then(|lines| lines.get(key)).copied().unwrap_or(0);
             if !names.insert(name) {
-                wrong.push(format!("two flows are called {name}: give one of them a name of its own"));
+                let problem = format!("two flows are called {name}: give one of them a name of its own");
+                // A name that is not given is made of both clusters'.
+                wrong.push((line("name").max(line("from")), problem));
             }
             if !is_flow_name(name) {
-                wrong.push(format!(
+                let problem = format!(
                     "flow {name:?}: a name has up to 200 letters, digits, dots, dashes and underscores; its positions \
                      are kept in topic __verbatim.NAME"
-                ));
+                );
+                wrong.push((line("name"), problem));
             }
             for (key, cluster) in [("from", &flow.source), ("to", &flow.target)] {
                 if !self.clusters.contains(cluster) {
-                    wrong.push(format!("flow {name}: {key} = {cluster:?} is not one of the clusters"));
+                    let problem = format!("flow {name}: {key} = {cluster:?} is not one of the clusters");
+                    wrong.push((line(key), problem));
                 }
             }
             if flow.source == flow.target {
-                wrong.push(format!("flow {name}: from and to are the same cluster"));
+                wrong.push((line("to"), format!("flow {name}: from and to are the same cluster")));
             }
-            let filters = [
-                ("topics", &flow.topics, &flow.topics_exclude),
-                ("groups", &flow.groups.include, &flow.groups.exclude),
-                ("configs_exclude", &flow.configs.exclude, &flow.configs.exclude),
-            ];
             for start in &flow.start {
                 if let Err(error) = StartOf::parse(start) {
-                    wrong.push(format!("flow {name}, {error}"));
+                    wrong.push((line("start"), format!("flow {name}, {error}")));
                 }
             }
             for rate in &flow.topic_max_rate {
                 if let Err(error) = RateOf::parse(rate) {
-                    wrong.push(format!("flow {name}, {error}"));
+                    wrong.push((line("topic_max_rate"), format!("flow {name}, {error}")));
                 }
             }
-            for (what, include, exclude) in filters {
-                if let Err(error) = NameFilter::new(include, exclude) {
-                    wrong.push(format!("flow {name}, {what}: {error}"));
+            let patterns = [
+                ("topics", &flow.topics),
+                ("topics_exclude", &flow.topics_exclude),
+                ("groups", &flow.groups.include),
+                ("groups_exclude", &flow.groups.exclude),
+                ("configs_exclude", &flow.configs.exclude),
+            ];
+            for (key, patterns) in patterns {
+                if let Err(error) = NameFilter::new(patterns, &[""; 0]) {
+                    wrong.push((line(key), format!("flow {name}, {key}: {error}")));
                 }
             }
         }
         for (name, cluster) in &self.setup.clusters {
-            if let Err(error) = verbatim_wire::cluster::ClusterConfig::new(&cluster.bootstrap) {
-                wrong.push(format!("cluster {name}: {error}"));
+            let lines = self.cluster_lines.get(name);
+            let line = |key: &str| lines.and_then(|lines| lines.get(key)).copied().unwrap_or(0);
+            match verbatim_wire::cluster::ClusterConfig::new(&cluster.bootstrap) {
+                Err(error) => wrong.push((line("bootstrap"), format!("cluster {name}: {error}"))),
+                // Whoever names authorities does not expect plaintext.
+                Ok(config) if cluster.ca_file.is_some() && !config.bootstrap.is_tls() => wrong.push((
+                    line("ca_file"),
+                    format!(
+                        "cluster {name}: ca_file is for TLS, which {0} does not speak; write tls://{0}, or leave ca_file out",
+                        config.bootstrap
+                    ),
+                )),
+                Ok(_) => {}
             }
         }
         let arranged = circles::arrange(&mut self.setup);
-        wrong.extend(arranged.problems);
+        wrong.extend(arranged.problems.into_iter().map(|what| (0, what)));
         arranged.warnings.into_iter().for_each(|what| self.warn(0, what));
-        wrong.into_iter().for_each(|what| self.wrong(0, what));
+        wrong.into_iter().for_each(|(line, what)| self.wrong(line, what));
         self.errors.sort();
         self.warnings.sort();
     }

@@ -55,11 +55,23 @@ fn everything_wrong_is_said_at_once_with_its_line() {
         "/a.toml:8: flows.offsets: \"exact\" is none of preserve, translate and auto",
         "/a.toml:9: flows.memory: \"parsecs\" is not a unit",
         "/a.toml:12: flows.from is missing",
-        "/a.toml: flow a-c: to = \"c\" is not one of the clusters",
-        "/a.toml: flow a-c, topics: `b(` is not a regular expression",
-        "/a.toml: cluster a:",
+        "/a.toml:7: flow a-c: to = \"c\" is not one of the clusters",
+        "/a.toml:10: flow a-c, topics: `b(` is not a regular expression",
+        "/a.toml:2: cluster a:",
+        "/a.toml:3: clusters.a.extra: this key is not known and has no effect",
     ] {
         assert!(problems.contains(part), "{part}: {problems}");
+    }
+    for (line, part) in [
+        ("start = [\"first\"]", "flow a-b, start first: "),
+        ("topic_max_rate = [\"x=fast\"]", "flow a-b, "),
+        ("groups_exclude = [\"(\"]", "flow a-b, groups_exclude: `(` is not a regular expression"),
+        ("name = \"a/b\"", "flow \"a/b\": a name has"),
+        ("to = \"c\"", "duplicate key: to"),
+    ] {
+        let text = TOML.replace("start = [\"logs=latest\"]\n", "");
+        let problems = from("c.toml", &format!("{text}{line}\n")).unwrap_err();
+        assert!(problems.starts_with(&format!("/c.toml:19: {part}")), "{problems}");
     }
     let problems = from("b.toml", "[clusters.a\n").unwrap_err();
     assert!(problems.contains("/b.toml:1: "), "{problems}");
@@ -90,6 +102,13 @@ fn what_brokers_would_refuse_is_refused_when_read() {
         assert!(problems.starts_with(&format!("/refused.toml:20: {part}")), "{problems}");
     }
     from("allowed.toml", &format!("{TOML}separator = \"-\"\nreplication_factor = -1\n")).unwrap();
+}
+
+#[test]
+fn authorities_are_not_named_for_plaintext() {
+    let problems = from("plain.toml", &TOML.replace("tls://b", "b")).unwrap_err();
+    assert!(problems.starts_with("/plain.toml:7: cluster b: ca_file is for TLS"), "{problems}");
+    assert!(problems.contains("write tls://b:9092"), "{problems}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The TOML form: `[clusters.NAME]` and `[[flows]]`.
 
-use super::reader::{Found, Given, Section, Value, boolean, bytes, duration, interval, replicas, separator};
+use super::reader::{
+    Found, Given, Section, Value, boolean, bytes, duration, interval, lines_of, replicas, separator,
+};
 use super::{ClusterSettings, FlowSettings, Setup, SyncsLocation};
 use crate::naming::{Naming, Template, is_reserved};
 use crate::rates::parse_rate;
@@ -24,7 +26,13 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
         Ok(table) => table,
         Err(error) => {
             let line = error.span().map_or(0, |span| line_of(text, span.start));
-            found.wrong(line, error.message().to_owned());
+            let place = error.span().and_then(|span| text.get(span)).filter(|place| !place.contains('\n'));
+            let what = match (error.message(), place) {
+                // The parser says that there is one, and where.
+                (message @ "duplicate key", Some(key)) => format!("{message}: {key}"),
+                (message, _) => message.to_owned(),
+            };
+            found.wrong(line, what);
             return found;
         }
     };
@@ -68,6 +76,7 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
             found.wrong(cluster.line, format!("clusters.{name}: a table is expected: [clusters.{name}]"));
             continue;
         };
+        found.cluster_lines.insert(name.clone(), lines_of(&keys));
         let prefix = format!("clusters.{name}.");
         let mut section = Section { prefix, keys, errors: &mut found.errors };
         let bootstrap = section.text("bootstrap", |text| Ok(text.to_owned()));
@@ -81,6 +90,7 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
         }
     }
     for (line, keys) in flows {
+        let lines = lines_of(&keys);
         let mut section = Section { prefix: "flows.".to_owned(), keys, errors: &mut found.errors };
         let source = section.text("from", |text| Ok(text.to_owned()));
         let target = section.text("to", |text| Ok(text.to_owned()));
@@ -95,6 +105,7 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
         }
         if source.is_some() && target.is_some() {
             setup.flows.push(flow);
+            found.flow_lines.push(lines);
         }
     }
     for (key, line) in left {

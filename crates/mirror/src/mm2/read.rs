@@ -3,7 +3,7 @@
 use super::effect::{self, Effect};
 use super::properties::{self, Properties};
 use super::providers::Providers;
-use crate::config::reader::{self, Found, boolean, number};
+use crate::config::reader::{self, Found, Lines, boolean, number};
 use crate::config::{ClusterSettings, FlowSettings, SyncsLocation};
 use crate::naming::Naming;
 use std::collections::BTreeSet;
@@ -59,6 +59,7 @@ impl Keys {
                 let pair = Flow { source: source.clone(), target: target.clone() };
                 if let Some(flow) = self.flow(&pair) {
                     self.found.setup.flows.push(flow);
+                    self.found.flow_lines.push(self.flow_lines(&pair));
                 }
             }
         }
@@ -113,6 +114,9 @@ impl Keys {
             }
             (None, _) => None,
         };
+        // Without TLS it is never looked at.
+        let ca_file = ca_file.filter(|_| bootstrap.starts_with("tls://"));
+        self.found.cluster_lines.insert(alias.to_owned(), [("bootstrap".to_owned(), line)].into());
         Some(ClusterSettings { bootstrap, ca_file })
     }
 
@@ -336,6 +340,21 @@ impl Keys {
             0 => self.line(key),
             line => line,
         }
+    }
+
+    /// Where the lists of patterns are that are checked once all is read.
+    fn flow_lines(&self, pair: &Flow) -> Lines {
+        let keys = [
+            ("topics", ["topics", "topics"]),
+            ("topics_exclude", ["topics.exclude", "topics.blacklist"]),
+            ("groups", ["groups", "groups"]),
+            ("groups_exclude", ["groups.exclude", "groups.blacklist"]),
+            ("configs_exclude", ["config.properties.exclude", "config.properties.blacklist"]),
+        ];
+        let line = |names: [&str; 2]| {
+            names.map(|name| self.flow_line(pair, name)).into_iter().find(|line| *line > 0)
+        };
+        keys.into_iter().filter_map(|(key, names)| Some((key.to_owned(), line(names)?))).collect()
     }
 
     fn flow_text(&mut self, pair: &Flow, key: &str) -> Option<String> {
