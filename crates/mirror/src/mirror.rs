@@ -284,13 +284,18 @@ impl Mirror {
         }
     }
 
-    /// Whether `status` names partitions that stopped and whose topics are to be copied anew.
-    pub fn will_reseed(&self, status: &Status) -> bool {
-        !self.to_reseed(status).is_empty()
+    /// What is done when the source's log has changed.
+    pub fn policy(&self) -> OnSourceAccident {
+        self.config.flow.on_source_accident
     }
 
-    fn to_reseed(&self, status: &Status) -> BTreeSet<Arc<str>> {
-        if self.config.flow.on_source_accident != OnSourceAccident::Reseed {
+    /// Whether `status` names partitions that stopped and whose topics are to be copied anew by `policy`.
+    pub fn will_reseed(policy: OnSourceAccident, status: &Status) -> bool {
+        !Self::to_reseed(policy, status).is_empty()
+    }
+
+    fn to_reseed(policy: OnSourceAccident, status: &Status) -> BTreeSet<Arc<str>> {
+        if policy != OnSourceAccident::Reseed {
             return BTreeSet::new();
         }
         let stopped = status.stopped().filter(|(_, reason)| reason.calls_for_reseed());
@@ -304,7 +309,8 @@ impl Mirror {
     /// # Errors
     /// When a topic could not be deleted; the next call tries again.
     pub async fn reseed_stopped(&mut self) -> Result<bool, MirrorError> {
-        let sources: Vec<Arc<str>> = self.to_reseed(&self.flow.status().await?).into_iter().collect();
+        let sources: Vec<Arc<str>> =
+            Self::to_reseed(self.policy(), &self.flow.status().await?).into_iter().collect();
         if sources.is_empty() {
             return Ok(false);
         }

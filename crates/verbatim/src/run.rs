@@ -121,37 +121,49 @@ async fn copy(mut mirror: Mirror, mut progress: Progress, until_caught_up: bool)
 }
 
 async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bool) -> Result<(), Failure> {
+    if !until_caught_up {
+        return keep_up(mirror, progress).await;
+    }
     let mut redraw = tokio::time::interval(progress.interval());
     loop {
-        if until_caught_up {
-            tokio::select! {
-                _ = redraw.tick() => {}
-                outcome = mirror.flow().caught_up() => {
-                    if outcome.is_err() && mirror.reseed_stopped().await? {
-                        mirror.discover().await?;
-                        continue;
-                    }
-                    return Ok(outcome?);
+        tokio::select! {
+            _ = redraw.tick() => {}
+            outcome = mirror.flow().caught_up() => {
+                if outcome.is_err() && mirror.reseed_stopped().await? {
+                    mirror.discover().await?;
+                    continue;
                 }
-            }
-        } else {
-            tokio::select! {
-                _ = redraw.tick() => {}
-                ended = mirror.watch() => return Err(ended.into()),
+                return Ok(outcome?);
             }
         }
         let status = mirror.flow().status().await?;
         progress.show(&status);
-        let will_go_on = mirror.will_reseed(&status);
-        let is_over = !will_go_on
-            && !status.partitions.is_empty()
-            && status.stopped().count() == status.partitions.len();
-        if is_over && !until_caught_up {
-            let stopped = status.stopped().map(|(name, reason)| (name.clone(), reason.clone()));
-            return Err(Failure::Flow(FlowError::Stopped(stopped.collect())));
-        }
-        if status.partitions.is_empty() && until_caught_up {
+        if status.partitions.is_empty() {
             return Err(Failure::Flow(FlowError::Ended));
         }
+    }
+}
+
+/// Takes up what is new on the source, until nothing is left that runs.
+async fn keep_up(mirror: &mut Mirror, progress: &mut Progress) -> Result<(), Failure> {
+    let (view, policy) = (mirror.flow().view(), mirror.policy());
+    let shown = async {
+        let mut redraw = tokio::time::interval(progress.interval());
+        loop {
+            redraw.tick().await;
+            let status = view.status().await?;
+            progress.show(&status);
+            let is_over =
+                !status.partitions.is_empty() && status.stopped().count() == status.partitions.len();
+            if is_over && !Mirror::will_reseed(policy, &status) {
+                let stopped = status.stopped().map(|(name, reason)| (name.clone(), reason.clone()));
+                return Err(Failure::Flow(FlowError::Stopped(stopped.collect())));
+            }
+        }
+    };
+    // Side by side: a terminal is drawn more often than the source is looked at, and must not break that off.
+    tokio::select! {
+        ended = mirror.watch() => Err(ended.into()),
+        outcome = shown => outcome,
     }
 }
