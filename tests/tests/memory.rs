@@ -143,12 +143,12 @@ async fn merging_costs_a_quarter_more() {
 }
 
 /// The process as a whole: memory of frames that are done with is kept for those to come, and smaller ones leave a part of it unused, so
-/// that the bound counts several times; and an allowance for code, stacks and queues.
+/// that the bound counts twice; and an allowance for code, stacks and queues.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_process_does_not_grow_with_what_waits() -> TestResult {
     const MEMORY_MIB: u64 = 16;
-    const CEILING_KIB: u64 = (4 * MEMORY_MIB + 48) << 10;
+    const CEILING_KIB: u64 = (2 * MEMORY_MIB + 64) << 10;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (source, target) = runtime.block_on(async {
         let start = async |id: &str, brokers| {
@@ -158,8 +158,8 @@ fn the_process_does_not_grow_with_what_waits() -> TestResult {
     })?;
     source.create_topic("t", PARTITIONS, &[]).map_err(|code| code.to_string())?;
     // None that would be left in the kernel.
-    fill(&source, 48, &[1, 3, 20, 30]);
-    target.on(ApiKey::Produce, |_| Control::Delay(Duration::from_millis(100)));
+    fill(&source, 32, &[1, 3, 20, 30]);
+    target.on(ApiKey::Produce, |_| Control::Delay(Duration::from_millis(50)));
     let more = ["--memory", &MEMORY_MIB.to_string(), "--until-caught-up"];
     let mut running = scene::start(&source.bootstrap(), &target.bootstrap(), "memory", "t", &more)?;
     let mut most_kib = 0;

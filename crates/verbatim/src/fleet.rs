@@ -3,6 +3,7 @@
 use crate::arguments::{ConfigArguments, RunArguments};
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::signals::Hangups;
 use crate::{output, signals};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,6 +67,7 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     let RunArguments { flows: only, until_caught_up, takeover, .. } = arguments;
     let until_caught_up = *until_caught_up;
     let started = Instant::now();
+    let hangups = Hangups::listen();
     let mut setup = chosen(path, only)?;
     if until_caught_up {
         setup.flows.retain(|flow| flow.is_enabled);
@@ -90,7 +92,7 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
         }
         failed = caught_up => failed,
         failed = show(&view, &mut progress) => failed,
-        failed = follow(path, &fleet) => failed,
+        failed = follow(hangups, path, &fleet) => failed,
     };
     let status = status(&view).await;
     fleet.shutdown().await;
@@ -103,9 +105,9 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
 }
 
 /// Reads the file again with every SIGHUP, for its rates; never ends.
-async fn follow(path: &Path, fleet: &Fleet) -> Vec<(String, String)> {
+async fn follow(mut hangups: Hangups, path: &Path, fleet: &Fleet) -> Vec<(String, String)> {
     loop {
-        signals::hangup().await;
+        hangups.next().await;
         match read(path) {
             Ok(setup) => {
                 fleet.set_rates(&setup);

@@ -13,14 +13,28 @@ pub(crate) async fn first() {
     });
 }
 
-/// Waits for SIGHUP; for ever where there is none.
-pub(crate) async fn hangup() {
-    #[cfg(unix)]
-    if let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
-        hangup.recv().await;
-        return;
+/// SIGHUPs. One that comes while another is seen to is not lost.
+pub(crate) struct Hangups(#[cfg(unix)] Option<tokio::signal::unix::Signal>);
+
+impl Hangups {
+    /// From now on they do not end the process.
+    pub(crate) fn listen() -> Self {
+        Self(
+            #[cfg(unix)]
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+        )
     }
-    std::future::pending().await
+
+    /// Waits for the next; for ever where there is none.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(hangups) = &mut self.0
+            && hangups.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
 }
 
 #[cfg(unix)]

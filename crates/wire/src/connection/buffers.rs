@@ -97,15 +97,14 @@ impl BufferPool {
         Ok(buffer.freeze())
     }
 
-    /// The smallest free buffer that fits, or a new one.
+    /// The smallest free buffer that fits, or a new one. One that is much too large would be memory that nobody counts.
     fn reuse(&self, len: usize) -> Vec<u8> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = free.iter().enumerate().filter(|(_, buffer)| buffer.capacity() >= len);
+        let room = len.next_multiple_of(GRAIN_BYTES);
+        let fitting =
+            free.iter().enumerate().filter(|(_, buffer)| (len..=2 * room).contains(&buffer.capacity()));
         let best = fitting.min_by_key(|(_, buffer)| buffer.capacity()).map(|(index, _)| index);
-        best.map_or_else(
-            || Vec::with_capacity(len.next_multiple_of(GRAIN_BYTES)),
-            |index| free.swap_remove(index),
-        )
+        best.map_or_else(|| Vec::with_capacity(room), |index| free.swap_remove(index))
     }
 
     fn put_back(&self, mut bytes: Vec<u8>) {
