@@ -19,7 +19,7 @@ mod topics;
 
 pub use config::{
     AclSync, Beacons, ClusterSettings, ConfigError, ConfigSync, FlowSettings, GroupSync, Problem, Setup,
-    SyncsLocation,
+    SyncsLocation, is_flow_name,
 };
 pub use fleet::{Fleet, FleetView, FlowReport, FlowState, look_for_takeover};
 pub use mirror::{Mirror, MirrorConfig, MirrorError};

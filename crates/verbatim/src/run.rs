@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::{output, signals};
 use std::path::PathBuf;
 use std::time::Instant;
-use verbatim_mirror::{Mirror, MirrorConfig, StartOf};
+use verbatim_mirror::{Mirror, MirrorConfig, StartOf, is_flow_name};
 use verbatim_pipeline::{Cluster, ClusterConfig, FlowError, Isolation};
 use verbatim_wire::transport::TlsConfig;
 
@@ -46,10 +46,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     let source = cluster_config("--from", &from, "--from-ca-file", from_ca_file)?;
     let target = cluster_config("--to", &to, "--to-ca-file", to_ca_file)?;
     let mut config = MirrorConfig::new(&topics)?;
-    if name.is_empty()
-        || name.len() > 200
-        || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    {
+    if !is_flow_name(&name) {
         return Err(Failure::Name(name));
     }
     config.flow.name = name;

@@ -11,6 +11,7 @@ mod toml;
 pub(crate) use toml::read as read_toml;
 
 pub use problem::{ConfigError, Problem};
+pub use reader::is_flow_name;
 
 use crate::mm2;
 use crate::naming::{Naming, TopicNaming};

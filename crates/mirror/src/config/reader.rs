@@ -252,7 +252,7 @@ impl Found {
     }
 }
 
-/// Whether a flow can be called that.
-pub(crate) fn is_flow_name(name: &str) -> bool {
+/// Whether a flow can be called that: 1 to 200 of the characters that topic names are made of.
+pub fn is_flow_name(name: &str) -> bool {
     (1..=200).contains(&name.len()) && name.chars().all(is_of_topic_name)
 }

@@ -103,12 +103,8 @@ impl FlowTask {
             let batch_bytes = batch.bytes();
             let is_live = partition.is_nearly_caught_up();
             let is_ahead = most_place.is_some_and(|most| self.throttle.place(number) > most);
-            if !is_live && (only_live || is_ahead) {
-                partition.target.ready_on = Some(key);
-                lane.ready.push_front(number);
-                break;
-            }
-            if !numbers.is_empty() && request_bytes + batch_bytes > most_bytes {
+            let is_out_of_turn = !is_live && (only_live || is_ahead);
+            if is_out_of_turn || (!numbers.is_empty() && request_bytes + batch_bytes > most_bytes) {
                 partition.target.ready_on = Some(key);
                 lane.ready.push_front(number);
                 break;

@@ -138,12 +138,11 @@ pub(crate) fn are_in(
             return Ok(patch::is_copy(&run.merge(pool)?.header, copy));
         };
         let (records, merged, count) = run.records(pool)?;
-        let uncompressed = merged.header(run.codec, &records, run.stamp()?)?;
         Ok(count == run.batches.len()
-            && crc::crc32c(&records) == records_crc
-            && uncompressed.records_count == copy.records_count
-            && uncompressed.base_timestamp == copy.base_timestamp
-            && uncompressed.attributes.codec() == copy.attributes.codec())
+            && merged.records_count == copy.records_count
+            && merged.base_timestamp == copy.base_timestamp
+            && run.codec.id() == copy.attributes.codec()
+            && crc::crc32c(&records) == records_crc)
     };
     Run::of(batches.collect(), unpacked_bytes).is_some_and(|run| is_same(run).unwrap_or(false))
 }

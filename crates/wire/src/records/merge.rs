@@ -92,9 +92,11 @@ impl<'a> Merger<'a> {
 /// What the header of the new batch says of its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merged {
-    base_timestamp: i64,
+    /// Time that those of the records are differences to, in milliseconds since the epoch.
+    pub base_timestamp: i64,
     max_timestamp: i64,
-    records_count: i32,
+    /// How many records there are.
+    pub records_count: i32,
 }
 
 impl Merged {
