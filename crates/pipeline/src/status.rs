@@ -97,6 +97,11 @@ impl Status {
         })
     }
 
+    /// Partitions of which records went on in other batches than they came in.
+    pub fn not_verbatim(&self) -> impl Iterator<Item = &PartitionStatus> {
+        self.partitions.iter().filter(|partition| partition.counters.is_changed())
+    }
+
     /// Partitions that stopped, and why.
     pub fn stopped(&self) -> impl Iterator<Item = (&PartitionName, &Arc<StopReason>)> {
         self.partitions.iter().filter_map(|partition| Some((&partition.name, partition.stopped.as_ref()?)))

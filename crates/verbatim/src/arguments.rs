@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
@@ -60,6 +61,9 @@ pub(crate) struct RunArguments {
     /// Go on where MirrorMaker 2 stopped: prints what it left behind, then begins there
     #[arg(long, requires = "config")]
     pub(crate) takeover: bool,
+    /// Tell programs how the copy goes, over HTTP on this address: metrics for Prometheus (/metrics), status as JSON (/status)
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) http: Option<SocketAddr>,
     /// Source cluster: [tls://]HOST:PORT[,HOST:PORT...]
     #[arg(long, value_name = "BROKERS", required_unless_present = "config")]
     pub(crate) from: Option<String>,

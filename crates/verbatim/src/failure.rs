@@ -1,6 +1,7 @@
 //! What ends the command early, and the exit code that tells a script which kind it was.
 
 use crate::output;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use verbatim_mirror::{ConfigError, FilterError, MirrorError, StartError};
@@ -50,6 +51,8 @@ pub(crate) enum Failure {
     Mirror(#[from] MirrorError),
     #[error(transparent)]
     Flow(#[from] FlowError),
+    #[error("--http {address}: {source}; is there another that listens there?")]
+    Http { address: SocketAddr, source: std::io::Error },
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error("the demo's clusters could not be started: {0}")]

@@ -2,6 +2,7 @@
 
 use crate::arguments::{ConfigArguments, RunArguments};
 use crate::failure::Failure;
+use crate::http::{Door, Watched};
 use crate::progress::Progress;
 use crate::signals::Hangups;
 use crate::{output, signals};
@@ -64,7 +65,7 @@ pub(crate) async fn groups(arguments: &ConfigArguments) -> Result<(), Failure> {
 
 /// Runs the flows of `path`, or those of `only`.
 pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Failure> {
-    let RunArguments { flows: only, until_caught_up, takeover, .. } = arguments;
+    let RunArguments { flows: only, until_caught_up, takeover, http, .. } = arguments;
     let until_caught_up = *until_caught_up;
     let started = Instant::now();
     let hangups = Hangups::listen();
@@ -72,6 +73,7 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     if until_caught_up {
         setup.flows.retain(|flow| flow.is_enabled);
     }
+    let door = Door::open(*http).await?;
     let mut takeovers = BTreeMap::new();
     if *takeover {
         for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
@@ -82,6 +84,7 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     }
     let fleet = Fleet::start_from(&setup, &takeovers);
     let view = fleet.view();
+    let _telling = door.map(|door| door.tell(Watched::Fleet(view.clone())));
     let mut progress = Progress::start(started);
     let caught_up =
         async { if until_caught_up { view.clone().caught_up().await } else { std::future::pending().await } };

@@ -8,6 +8,7 @@ mod demo;
 mod descriptors;
 mod failure;
 mod fleet;
+mod http;
 mod logging;
 mod output;
 mod progress;

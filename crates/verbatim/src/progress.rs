@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use verbatim_pipeline::{Counters, Status};
+use verbatim_pipeline::Status;
 
 /// The display in use, so that log lines can be written beside it.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -81,9 +81,7 @@ impl Progress {
 
     /// Says which partitions were not forwarded as they came.
     fn say_changed(status: &Status) {
-        let is_changed = |counters: &Counters| counters.repacked_batches + counters.merged_batches > 0;
-        let changed = status.partitions.iter().filter(|partition| is_changed(&partition.counters));
-        let names: Vec<String> = changed.map(|partition| partition.name.to_string()).collect();
+        let names: Vec<String> = status.not_verbatim().map(|partition| partition.name.to_string()).collect();
         if !names.is_empty() {
             tracing::info!("records went on in new batches in {}", units::listed(&names, 10));
         }
@@ -155,6 +153,10 @@ fn line(status: &Status, rate_bytes: u64, rate_records: u64) -> String {
                 text.push_str(&format!(", {} to go", units::duration(Duration::from_secs(seconds))));
             }
         }
+    }
+    let changed = status.not_verbatim().count();
+    if changed > 0 {
+        text.push_str(&format!(", {changed} partitions not verbatim"));
     }
     let stopped = status.stopped().count();
     if stopped > 0 {

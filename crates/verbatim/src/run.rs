@@ -2,6 +2,7 @@
 
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
+use crate::http::{Door, Watched};
 use crate::progress::Progress;
 use crate::{output, signals};
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
         verify_source,
         max_rate,
         config: _,
+        http,
         flows,
         takeover,
     } = arguments;
@@ -49,7 +51,7 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     if !is_flow_name(&name) {
         return Err(Failure::Name(name));
     }
-    config.flow.name = name;
+    config.flow.name.clone_from(&name);
     config.flow.offsets = offsets.into();
     config.flow.on_source_accident = on_source_accident.into();
     config.flow.follow_retention = follow_retention;
@@ -67,12 +69,14 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     }
     config.may_wait_for_topics = !until_caught_up;
 
+    let door = Door::open(http).await?;
     let (source, target) = tokio::join!(connect("--from", source), connect("--to", target));
     let mut mirror = Mirror::start(source?, target?, config).await?;
     if mirror.topics() == 0 {
         tracing::warn!("no topic of the source cluster matches --topics {topics} yet; waiting for one");
     }
     mirror.say_offsets("").await?;
+    let _telling = door.map(|door| door.tell(Watched::Flow { name, view: mirror.flow().view() }));
     copy(mirror, Progress::start(started), until_caught_up).await
 }
 

@@ -152,6 +152,13 @@ pub struct Counters {
     pub filled_offsets: u64,
 }
 
+impl Counters {
+    /// Whether records went on in other batches than they came in.
+    pub fn is_changed(&self) -> bool {
+        self.repacked_batches + self.merged_batches > 0
+    }
+}
+
 impl Partition {
     pub(crate) fn new(topic: usize, prepared: PreparedPartition, config: &FlowConfig, number: u32) -> Self {
         let PreparedPartition {
