@@ -1,7 +1,7 @@
 //! The hot stages as small fixed programs, for counting instructions: `cargo xtask instructions`.
 //!
 //! Each is made once, inputs and all, and then run as often as is asked for. A new stage is one more row of [`STAGES`], or of
-//! [`SCAN_STAGES`].
+//! [`SCAN_STAGES`]. Those of the pipeline are in [`flow`](crate::flow).
 
 use crate::inputs::{self, FETCH_VERSION, PRODUCE_VERSION, STAMP};
 use bytes::Bytes;

@@ -60,6 +60,7 @@ impl FlowTask {
 
     /// Takes the next batch of each ready partition, in turn, until the request is full.
     /// With `only_live` those that are nearly caught up.
+    #[inline(never)] // Its instructions are counted.
     pub(crate) fn assemble(
         &mut self,
         key: LaneKey,

@@ -229,6 +229,7 @@ impl Partition {
 
 impl FlowTask {
     /// The stage itself: moves the partition's cursor past `slice` and hands its batches on.
+    #[inline(never)] // Its instructions are counted.
     pub(crate) fn inspect_slice(&mut self, number: u32, slice: FetchedSlice, now: Instant) {
         let mut batches = std::mem::take(&mut self.scratch);
         let origins = self.origins.clone();

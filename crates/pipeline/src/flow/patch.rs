@@ -80,6 +80,7 @@ impl PatchedBatch {
 impl FlowTask {
     /// The stage itself. The sequence number is that of the first record: the count of records written before
     /// it, so that any life of the flow gives the same batch the same number.
+    #[inline(never)] // Its instructions are counted.
     pub(crate) fn patch(&mut self, number: u32, routed: RoutedBatch, now: Instant) {
         let (producer_id, producer_epoch) = self.producers.records;
         let oldest_ms = self.oldest_remembered_ms();

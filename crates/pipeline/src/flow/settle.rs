@@ -15,6 +15,7 @@ use verbatim_wire::connection::{Payloads, Reception};
 use verbatim_wire::produce::{ProduceAnswer, ProducedPartition};
 
 impl FlowTask {
+    #[inline(never)] // Its instructions are counted.
     pub(crate) fn produced(&mut self, key: LaneKey, request: u64, answer: Reception, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let Some(at) = lane.requests.iter().position(|waiting| waiting.request == request) else { return };

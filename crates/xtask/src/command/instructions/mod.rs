@@ -24,7 +24,7 @@ use crate::kafka::{find_program, target_directory};
 use accepted::Accepted;
 
 /// What the stages are part of.
-const PROGRAMS: [&str; 2] = ["instructions", "instructions-scan"];
+const PROGRAMS: [&str; 3] = ["instructions", "instructions-scan", "instructions-flow"];
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// More than this above what is accepted is a failure, below it worth accepting. In percent.
 const TOLERANCE_PERCENT: f64 = 3.0;
@@ -53,6 +53,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     }
     for (program, stage) in stages {
         let now = count::per_operation(program, &stage)?;
+        let stage = stage.name;
         let before = accepted.of(&stage);
         let percent = before.map(|before| difference_percent(before, now));
         let column = before.map_or_else(|| "–".to_owned(), |before| before.to_string());
