@@ -5,7 +5,7 @@ use super::error::{Cause, ConnectionError};
 use super::reply::{Payloads, Reply};
 use super::writing::write_requests;
 use crate::frame::Frame;
-use crate::transport::{Half, Stream};
+use crate::transport::{Half, Stream, split};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -72,7 +72,7 @@ impl Driver {
             let (reader, writer) = tcp.split();
             self.drive(reader, writer, &mut queued, &in_flight).await
         } else {
-            let (reader, writer) = tokio::io::split(stream);
+            let (reader, writer) = split(stream);
             self.drive(reader, writer, &mut queued, &in_flight).await
         };
         let error = Arc::new(ConnectionError { address: self.address, cause });

@@ -190,7 +190,7 @@ async fn fill(piped: &mut PipedBytes, tcp: &TcpStream, bytes: usize) -> io::Resu
 
 /// Reads on until `bytes` are there, and up to `ahead` more that have come with them.
 async fn read_until(
-    reader: &mut (impl AsyncRead + Unpin),
+    reader: &mut (impl AsyncRead + Half),
     buffer: &mut Buffer,
     bytes: usize,
     ahead: usize,
@@ -200,8 +200,10 @@ async fn read_until(
     buffer.grow(most);
     while buffer.bytes.len() < bytes {
         let missing = most - buffer.bytes.len();
+        reader.wants(missing - ahead);
         read_some(reader, &mut (&mut buffer.bytes).limit(missing), in_flight).await?;
     }
+    reader.wants(0);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! How bytes reach a broker: TCP, TLS over it, or an in-memory pipe for deterministic tests.
 
+mod low_water;
 mod memory;
 mod tcp;
 mod tls;
@@ -8,13 +9,16 @@ pub use memory::MemoryConnector;
 pub use tcp::{TcpConfig, TcpConnector};
 pub use tls::{TlsConfig, TlsConfigError, TlsConnector};
 
+use low_water::{Due, LowWater};
 use std::any::Any;
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// An open byte stream to a broker.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + Any {}
@@ -25,10 +29,32 @@ pub(crate) trait Half: Unpin {
     fn tcp(&self) -> Option<&TcpStream> {
         None
     }
+
+    /// Tells how many bytes are still wanted before anything can be done with them.
+    fn wants(&self, _bytes: usize) {}
 }
 
-impl<T: Unpin> Half for tokio::io::ReadHalf<T> {}
-impl<T: Unpin> Half for tokio::io::WriteHalf<T> {}
+/// The reading direction of a stream between which and the network something stands.
+pub(crate) struct Incoming {
+    half: ReadHalf<Box<dyn Stream>>,
+    due: Option<Due>,
+}
+
+impl AsyncRead for Incoming {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().half).poll_read(cx, buf)
+    }
+}
+
+impl Half for Incoming {
+    fn wants(&self, bytes: usize) {
+        if let Some(due) = &self.due {
+            due.set(bytes);
+        }
+    }
+}
+
+impl<T: Unpin> Half for WriteHalf<T> {}
 
 impl Half for tokio::net::tcp::ReadHalf<'_> {
     fn tcp(&self) -> Option<&TcpStream> {
@@ -47,6 +73,14 @@ impl dyn Stream {
     pub(crate) fn as_tcp(&mut self) -> Option<&mut TcpStream> {
         (self as &mut dyn Any).downcast_mut()
     }
+}
+
+/// Both directions of a stream that is no TCP connection itself.
+pub(crate) fn split(stream: Box<dyn Stream>) -> (Incoming, WriteHalf<Box<dyn Stream>>) {
+    let tls = (&*stream as &dyn Any).downcast_ref::<TlsStream<LowWater>>();
+    let due = tls.map(|tls| tls.get_ref().0.due());
+    let (half, writer) = tokio::io::split(stream);
+    (Incoming { half, due }, writer)
 }
 
 /// The future of an opening stream.

@@ -1,5 +1,6 @@
 //! TLS 1.2 and 1.3 over TCP, through rustls.
 
+use super::low_water::LowWater;
 use super::{Connector, Opening, TcpConfig, TcpConnector, TransportError};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -108,7 +109,7 @@ impl Connector for TlsConnector {
             // A name that no certificate can have is refused before anybody is bothered.
             server_name(host)?;
             let tcp = self.tcp.open(host, port).await?;
-            let stream = self.secure(host, tcp).await?;
+            let stream = self.secure(host, LowWater::new(tcp)).await?;
             Ok(Box::new(stream) as Box<dyn super::Stream>)
         })
     }

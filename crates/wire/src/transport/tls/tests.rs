@@ -1,5 +1,6 @@
 //! Against rustls' own server, over a pipe whose capacity says into how small pieces bytes are torn.
 
+use super::super::low_water::LowWater;
 use super::*;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -58,13 +59,13 @@ impl Trust {
 }
 
 /// The server's end.
-struct Peer {
+struct Peer<S = DuplexStream> {
     tls: ServerConnection,
-    socket: DuplexStream,
+    socket: S,
     heard: Vec<u8>,
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     async fn handshake(&mut self) {
         while self.tls.is_handshaking() {
             self.flush().await;
@@ -362,5 +363,47 @@ async fn sessions_are_resumed() {
             kinds.push(peer.tls.handshake_kind().unwrap());
         }
         assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
+    }
+}
+
+/// Answers of all sizes, torn anywhere, each sent when the one before it has been read: were more waited for than is still to come,
+/// nothing else would ever wake the reader.
+#[tokio::test]
+async fn no_answer_is_waited_for_in_vain() {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+    for (version, max_fragment_size) in [(&TLS12, None), (&TLS13, None), (&TLS13, Some(200))] {
+        let mut trust = Trust::new(version);
+        trust.server.max_fragment_size = max_fragment_size;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (theirs, _) = listener.accept().await.unwrap();
+        theirs.set_nodelay(true).unwrap();
+        let mut peer = Peer { tls: trust.accept(), socket: theirs, heard: Vec::new() };
+        let stream = trust.connector.secure("broker", LowWater::new(ours));
+        let (stream, ()) = tokio::join!(stream, peer.handshake());
+        let mut stream = stream.unwrap();
+        let due = stream.get_ref().0.due();
+        for len in (1..80).map(|step| step * 5_003).chain([1 << 20, 65_536, 131_072, 262_144]) {
+            let sent = pattern(len);
+            peer.tls.writer().write_all(&sent).unwrap();
+            let wire = said(&mut peer.tls);
+            let write = async {
+                for piece in wire.chunks(7_001) {
+                    peer.in_pieces(piece, 0).await;
+                }
+            };
+            let read = async {
+                let (mut bytes, mut have) = (vec![0; len], 0);
+                while have < len {
+                    due.set(len - have);
+                    have += stream.read(&mut bytes[have..]).await.unwrap();
+                }
+                due.set(0);
+                bytes
+            };
+            let both = tokio::time::timeout(PATIENCE, async { tokio::join!(read, write) }).await;
+            let (bytes, ()) = both.unwrap_or_else(|_| panic!("waited in vain for {len} bytes"));
+            assert!(bytes == sent);
+        }
     }
 }
