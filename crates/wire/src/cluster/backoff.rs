@@ -42,7 +42,9 @@ impl Backoff {
 }
 
 /// Attempts before [`persist`] gives up: some twenty seconds.
-const ATTEMPTS: u32 = 14;
+const ATTEMPTS: u32 = 110;
+/// What is waited for is mostly a broker that has a topic to create: nobody should wait much longer than it takes.
+const LAST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Repeats `attempt` while trying again can help: a lost connection, a leader being elected, a coordinator
 /// still loading.
@@ -53,7 +55,7 @@ pub async fn persist<T, F>(attempt: impl Fn() -> F) -> Result<T, ClusterError>
 where
     F: Future<Output = Result<T, ClusterError>>,
 {
-    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(2), 1);
+    let mut backoff = Backoff::new(Duration::from_millis(10), LAST_PAUSE, 1);
     loop {
         let error = match attempt().await {
             Ok(done) => return Ok(done),

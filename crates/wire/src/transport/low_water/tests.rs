@@ -1,3 +1,6 @@
+//! The marks, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use super::system::release;
 use super::{Due, LowWater, MARKS, SLACK_BYTES};
 use std::os::fd::AsRawFd;
