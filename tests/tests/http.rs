@@ -162,8 +162,6 @@ fn what_is_told_is_what_is_there() -> TestResult {
     running.signal("INT")?;
     let ended = running.ended(PATIENCE)?.expect(0)?;
     assert!(ended.stderr.contains("records went on in new batches in"), "{}", ended.stderr);
-    // Told as long as there was something to tell.
-    assert!(TcpStream::connect(&address).is_err());
     Ok(())
 }
 

@@ -19,12 +19,14 @@ pub(crate) struct LeaderWatch {
     is_asking: bool,
     not_before: Option<Instant>,
     backoff: Backoff,
+    /// It has been said that nobody could be asked.
+    is_said: bool,
 }
 
 impl LeaderWatch {
     pub(crate) fn new(config: &FlowConfig, seed: u64) -> Self {
         let backoff = Backoff::new(config.first_retry, config.last_retry, seed);
-        Self { is_wanted: false, is_asking: false, not_before: None, backoff }
+        Self { is_wanted: false, is_asking: false, not_before: None, backoff, is_said: false }
     }
 
     pub(crate) fn want(&mut self) {
@@ -87,9 +89,18 @@ impl FlowTask {
         watch.is_asking = false;
         watch.not_before = Some(now + pause);
         let metadata = match outcome {
-            Ok(metadata) => metadata,
+            Ok(metadata) => {
+                if std::mem::take(&mut watch.is_said) {
+                    tracing::info!("{side} cluster: it answers again");
+                }
+                metadata
+            }
             Err(error) => {
-                tracing::warn!(%error, "{side} cluster: asking for leaders failed; trying again");
+                if std::mem::replace(&mut watch.is_said, true) {
+                    tracing::debug!(%error, "{side} cluster: asking for leaders failed again");
+                } else {
+                    tracing::warn!(%error, "{side} cluster: asking for leaders failed; trying again until it answers");
+                }
                 return watch.want();
             }
         };
