@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use kafka_protocol::messages::ApiKey;
 use tokio::runtime::Runtime;
-use verbatim_testbroker::{TestCluster, opaque_batch};
+use verbatim_testbroker::{Control, TestCluster, opaque_batch};
 use verbatim_tests::TestResult;
 use verbatim_tests::kafka::TemporaryDirectory;
 use verbatim_tests::scenario::{fill, now_ms};
@@ -197,6 +198,36 @@ fn flows_that_fail_are_told_of() -> TestResult {
     let why = status["flows"][1]["because"].as_str().ok_or("no reason")?;
     assert!(why.contains(&nobody.to_string()), "{why}");
     assert!(status["flows"][1]["partitions"].is_null());
+    Ok(())
+}
+
+/// A source that closes every connection does not answer; when it does again, so it says.
+#[test]
+fn clusters_that_are_away_are_told_of() -> TestResult {
+    let field = Field::new()?;
+    field.large("t")?;
+    let (from, to) = (field.source.bootstrap(), field.target.bootstrap());
+    let mut running =
+        Verbatim::start(&["run", "--from", &from, "--to", &to, "--topics", "t", "--http", "127.0.0.1:0"])?;
+    let address = address(&mut running)?;
+    let up = |cluster: &str| -> TestResult<Option<f64>> {
+        let key = format!("verbatim_cluster_up{{flow=\"default\",cluster=\"{cluster}\"}}");
+        Ok(metrics(&address)?.get(&key).copied())
+    };
+    wait_until("both to answer", PATIENCE, || Ok((up("source")?, up("target")?) == (Some(1.0), Some(1.0))))?;
+    for api in [ApiKey::Metadata, ApiKey::Fetch, ApiKey::ApiVersions] {
+        field.source.on(api, |_| Control::Disconnect);
+    }
+    wait_until("the source to be away", PATIENCE, || Ok(up("source")? == Some(0.0)))?;
+    assert_eq!(up("target")?, Some(1.0));
+    let told = status(&address)?;
+    let flow = &told["flows"][0];
+    assert_eq!((&flow["source_answers"], &flow["target_answers"]), (&false.into(), &true.into()));
+    field.source.clear_rules();
+    wait_until("the source to be back", PATIENCE, || Ok(up("source")? == Some(1.0)))?;
+    running.logs("source cluster: it answers again")?;
+    let said = running.kill();
+    assert_eq!(said.matches("asking for leaders failed").count(), 1, "{said}");
     Ok(())
 }
 

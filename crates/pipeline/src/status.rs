@@ -1,6 +1,6 @@
 //! Where a flow stands, for people and programs.
 
-use crate::error::{PartitionName, StopReason};
+use crate::error::{PartitionName, Side, StopReason};
 use crate::partition::Counters;
 use crate::positions::{Gap, OffsetsHeld, Position};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub struct Status {
     /// How many bytes the connections to both clusters have read into memory and written from it, and that were copied to be put together
     /// anew: see [`BufferPool::copied_bytes`](verbatim_wire::connection::BufferPool::copied_bytes).
     pub copied_bytes: u64,
+    /// Clusters that could not be asked who leads what when that was tried last: brokers are away.
+    pub unanswering: Vec<Side>,
     /// When the target acknowledged the first batch.
     pub first_settled: Option<Instant>,
 }
@@ -60,6 +62,7 @@ impl Status {
             merged.partitions.extend(status.partitions);
             merged.held_bytes += status.held_bytes;
             merged.copied_bytes += status.copied_bytes;
+            merged.unanswering.extend(status.unanswering);
             merged.first_settled = match (merged.first_settled, status.first_settled) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),

@@ -4,6 +4,7 @@ use crate::error::{FlowError, PartitionName};
 use crate::positions::{OffsetMap, OffsetsHeld, StoredPartition, Summary};
 use crate::status::Status;
 use crate::task::events::Command;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// A flow, to be asked but not to be ended.
@@ -49,6 +50,12 @@ impl FlowView {
     /// When the flow has ended.
     pub async fn status(&self) -> Result<Status, FlowError> {
         self.ask(Command::Status).await
+    }
+
+    /// Where the flow stands, if it says so within a second: not while it ends, which takes as long as its clusters do.
+    pub async fn status_in_time(&self) -> Option<Status> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        tokio::time::timeout(PATIENCE, self.status()).await.ok()?.ok()
     }
 
     /// Where consumers go on, on the other side, one place for each, in order. Partitions are those of the source.

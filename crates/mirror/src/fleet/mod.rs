@@ -88,7 +88,7 @@ pub struct FlowReport {
     pub name: String,
     /// What it is doing.
     pub state: FlowState,
-    /// Where its partitions stand, if it runs.
+    /// Where its partitions stand, if it runs and is not busy ending.
     pub status: Option<Status>,
 }
 
@@ -177,7 +177,7 @@ impl FleetView {
         for ship in &self.ships {
             let state = ship.state.borrow().clone();
             let status = match &state {
-                FlowState::Discovering(view) | FlowState::Running(view) => view.status().await.ok(),
+                FlowState::Discovering(view) | FlowState::Running(view) => view.status_in_time().await,
                 _ => None,
             };
             reports.push(FlowReport { name: ship.name.clone(), state, status });

@@ -19,14 +19,14 @@ pub(crate) struct LeaderWatch {
     is_asking: bool,
     not_before: Option<Instant>,
     backoff: Backoff,
-    /// It has been said that nobody could be asked.
-    is_said: bool,
+    /// Nobody could be asked when that was tried last.
+    pub(super) is_unanswered: bool,
 }
 
 impl LeaderWatch {
     pub(crate) fn new(config: &FlowConfig, seed: u64) -> Self {
         let backoff = Backoff::new(config.first_retry, config.last_retry, seed);
-        Self { is_wanted: false, is_asking: false, not_before: None, backoff, is_said: false }
+        Self { is_wanted: false, is_asking: false, not_before: None, backoff, is_unanswered: false }
     }
 
     pub(crate) fn want(&mut self) {
@@ -90,13 +90,13 @@ impl FlowTask {
         watch.not_before = Some(now + pause);
         let metadata = match outcome {
             Ok(metadata) => {
-                if std::mem::take(&mut watch.is_said) {
+                if std::mem::take(&mut watch.is_unanswered) {
                     tracing::info!("{side} cluster: it answers again");
                 }
                 metadata
             }
             Err(error) => {
-                if std::mem::replace(&mut watch.is_said, true) {
+                if std::mem::replace(&mut watch.is_unanswered, true) {
                     tracing::debug!(%error, "{side} cluster: asking for leaders failed again");
                 } else {
                     tracing::warn!(%error, "{side} cluster: asking for leaders failed; trying again until it answers");

@@ -342,8 +342,11 @@ impl FlowTask {
             translated_because: p.translated_because.clone(),
             gaps: p.gaps.clone(),
         });
+        let sides = [(Side::Source, &self.source_leaders), (Side::Target, &self.target_leaders)];
+        let unanswering = sides.into_iter().filter(|(_, watch)| watch.is_unanswered);
         Status {
             partitions: partitions.collect(),
+            unanswering: unanswering.map(|(side, _)| side).collect(),
             held_bytes: self.budget.held_bytes(),
             copied_bytes: self.source.pool().copied_bytes() + self.target.pool().copied_bytes(),
             first_settled: self.first_settled,

@@ -6,7 +6,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use verbatim_mirror::{FlowReport, FlowState};
-use verbatim_pipeline::{Counters, PartitionStatus, Status};
+use verbatim_pipeline::{Counters, PartitionStatus, Side, Status};
 
 /// What it is, as HTTP calls it.
 pub(super) const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -111,13 +111,25 @@ impl Collector for Reports {
         let encoder = &mut encoder;
         let mut up = encoder.encode_descriptor(
             "flow_up",
-            "Whether the flow copies (1), or has failed and waits to be started again, or is not to copy (0)",
+            "Whether the flow has begun to copy (1), or begins, waits to be started again after a failure, has ended, or is not to copy (0)",
             None,
             MetricType::Gauge,
         )?;
         for flow in &self.0 {
             let is_up = matches!(flow.state, FlowState::Discovering(_) | FlowState::Running(_));
             up.encode_family(&[("flow", &*flow.name)])?.encode_gauge(&u32::from(is_up))?;
+        }
+        let mut answers = encoder.encode_descriptor(
+            "cluster_up",
+            "Whether a cluster of a flow answers: it could be asked who leads what when that was tried last (1)",
+            None,
+            MetricType::Gauge,
+        )?;
+        for ([flow], status) in self.each_flow() {
+            for (side, name) in [(Side::Source, "source"), (Side::Target, "target")] {
+                let is_up = !status.unanswering.contains(&side);
+                answers.encode_family(&[flow, ("cluster", name)])?.encode_gauge(&u32::from(is_up))?;
+            }
         }
         let mut held = encoder.encode_descriptor(
             "held_bytes",
@@ -137,7 +149,7 @@ impl Collector for Reports {
         self.count(encoder, ("bytes", "Bytes of batches on the target"), |counters| counters.bytes)?;
         self.count_kinds(
             encoder,
-            ("batches", "Batches on the target: as they came, their records in a new one, or as a part of a larger one"),
+            ("batches", "Batches of the source that are on the target: as they came, their records in a new one, or as a part of a larger one"),
             |counters| {
                 [
                     ([("sent", "verbatim")], counters.forwarded_batches),
@@ -174,7 +186,7 @@ impl Collector for Reports {
             encoder,
             (
                 "not_verbatim",
-                "Whether records went on in other batches than they came in (1), since the start",
+                "Whether records went on in other batches than they came in (1), since the flow was started last",
             ),
             |partition| Some(u32::from(partition.counters.is_changed())),
         )?;
@@ -187,6 +199,11 @@ impl Collector for Reports {
         self.gauge(encoder, ("target_offset", "Target offset that it will get"), |partition| {
             Some(partition.position.target_offset)
         })?;
+        self.gauge(
+            encoder,
+            ("partition_copying", "Whether it is being copied now (and not looked up, paused or stopped)"),
+            |partition| Some(u32::from(partition.is_copying)),
+        )?;
         self.gauge(
             encoder,
             ("gaps", "Gaps that were noted because the source's log had changed"),

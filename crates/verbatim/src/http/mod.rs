@@ -23,7 +23,7 @@ use verbatim_pipeline::FlowView;
 
 /// Connections that are served at once; more wait to be accepted.
 const CONNECTIONS: usize = 16;
-/// How long a client may take to say what it wants.
+/// How long a client may take to say what it wants, and to take all of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Accepting fails where there are too many open files; then there is no hurry.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ impl Watched {
         match self {
             Self::Fleet(view) => view.report().await,
             Self::Flow { name, view } => {
-                let status = view.status().await.ok();
+                let status = view.status_in_time().await;
                 let state =
                     if status.is_some() { FlowState::Running(view.clone()) } else { FlowState::Ended };
                 vec![FlowReport { name: name.clone(), state, status }]
@@ -109,9 +109,10 @@ impl Drop for Telling {
 async fn serve(stream: TcpStream, watched: &Watched) {
     let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, watched).await) });
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    // A client that goes away has nobody to be told of it.
-    drop(server.serve_connection(TokioIo::new(stream), service).await);
+    server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
+    let serving = server.serve_connection(TokioIo::new(stream), service);
+    // A client that goes away, or takes too long, has nobody to be told of it.
+    drop(tokio::time::timeout(2 * PATIENCE, serving).await);
 }
 
 async fn answer(request: &Request<Incoming>, watched: &Watched) -> Response<Full<Bytes>> {

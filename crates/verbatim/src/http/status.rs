@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use verbatim_mirror::{FlowReport, FlowState};
-use verbatim_pipeline::{OffsetsHeld, PartitionStatus, Status};
+use verbatim_pipeline::{OffsetsHeld, PartitionStatus, Side, Status};
 
 /// All of `reports`.
 pub(super) fn written(reports: &[FlowReport]) -> String {
@@ -32,6 +32,8 @@ fn figures(status: &Status) -> serde_json::Map<String, Value> {
         .map(|partition| json!({ "topic": &*partition.name.topic, "partition": partition.name.partition }));
     let figures = json!({
         "lag_records": status.lag_records(),
+        "source_answers": !status.unanswering.contains(&Side::Source),
+        "target_answers": !status.unanswering.contains(&Side::Target),
         "held_bytes": status.held_bytes,
         "copied_bytes": status.copied_bytes,
         "not_verbatim": changed.collect::<Vec<Value>>(),

@@ -2,6 +2,7 @@
 
 use super::{BrokerError, ClusterError, ErrorClass};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Exponential backoff: doubles from `first` to `last`, each pause reduced by up to a half at random.
 #[derive(Debug, Clone)]
@@ -41,8 +42,10 @@ impl Backoff {
     }
 }
 
-/// Attempts before [`persist`] gives up: some twenty seconds.
-const ATTEMPTS: u32 = 110;
+/// Before so many attempts [`persist`] does not give up, however long each takes.
+const LEAST_ATTEMPTS: u32 = 14;
+/// Nor before that time is over.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What is waited for is mostly a broker that has a topic to create: nobody should wait much longer than it takes.
 const LAST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -56,6 +59,7 @@ where
     F: Future<Output = Result<T, ClusterError>>,
 {
     let mut backoff = Backoff::new(Duration::from_millis(10), LAST_PAUSE, 1);
+    let begin = Instant::now();
     loop {
         let error = match attempt().await {
             Ok(done) => return Ok(done),
@@ -64,7 +68,8 @@ where
         let class = error.broker_error().map(BrokerError::class);
         let is_passing = matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh))
             && error.unsupported_api().is_none();
-        if !is_passing || backoff.attempts() >= ATTEMPTS {
+        let is_enough = backoff.attempts() >= LEAST_ATTEMPTS && begin.elapsed() >= PATIENCE;
+        if !is_passing || is_enough {
             return Err(error);
         }
         tracing::debug!(%error, "trying again");

@@ -100,8 +100,8 @@ mod system {
     use tokio::net::TcpStream;
     use uapi::c;
 
-    /// Older kernels neither say at once that a mark that was lowered is reached, nor wake anybody for a window that is full.
-    const SINCE: (u32, u32) = (4, 18);
+    /// Older kernels may let a reader wait for ever where the window is full or memory is short.
+    const SINCE: (u32, u32) = (5, 12);
     static IS_USABLE: LazyLock<bool> = LazyLock::new(|| {
         release(&rustix::system::uname().release().to_string_lossy()).is_some_and(|found| found >= SINCE)
     });
