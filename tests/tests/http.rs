@@ -45,6 +45,15 @@ impl Field {
         }
         Ok(())
     }
+
+    /// Copies `topics`, with `more` arguments; returns where that can be asked about.
+    fn run(&self, topics: &str, more: &[&str]) -> TestResult<(Verbatim, String)> {
+        let (from, to) = (self.source.bootstrap(), self.target.bootstrap());
+        let arguments = ["run", "--from", &from, "--to", &to, "--topics", topics, "--http", "127.0.0.1:0"];
+        let mut running = Verbatim::start(&[&arguments[..], more].concat())?;
+        let address = address(&mut running)?;
+        Ok((running, address))
+    }
 }
 
 /// Where the process says that it can be asked.
@@ -98,23 +107,7 @@ fn what_is_told_is_what_is_there() -> TestResult {
     let field = Field::new()?;
     field.small("small")?;
     field.large("large")?;
-    let (from, to) = (field.source.bootstrap(), field.target.bootstrap());
-    let mut running = Verbatim::start(&[
-        "run",
-        "--from",
-        &from,
-        "--to",
-        &to,
-        "--topics",
-        "small,large",
-        "--batching",
-        "adaptive",
-        "--name",
-        "f",
-        "--http",
-        "127.0.0.1:0",
-    ])?;
-    let address = address(&mut running)?;
+    let (running, address) = field.run("small,large", &["--batching", "adaptive", "--name", "f"])?;
     let of = |name: &str, topic: &str, partition: i32, more: &str| {
         format!("verbatim_{name}{{flow=\"f\",topic=\"{topic}\",partition=\"{partition}\"{more}}}")
     };
@@ -206,10 +199,7 @@ fn flows_that_fail_are_told_of() -> TestResult {
 fn clusters_that_are_away_are_told_of() -> TestResult {
     let field = Field::new()?;
     field.large("t")?;
-    let (from, to) = (field.source.bootstrap(), field.target.bootstrap());
-    let mut running =
-        Verbatim::start(&["run", "--from", &from, "--to", &to, "--topics", "t", "--http", "127.0.0.1:0"])?;
-    let address = address(&mut running)?;
+    let (mut running, address) = field.run("t", &[])?;
     let up = |cluster: &str| -> TestResult<Option<f64>> {
         let key = format!("verbatim_cluster_up{{flow=\"default\",cluster=\"{cluster}\"}}");
         Ok(metrics(&address)?.get(&key).copied())
@@ -235,10 +225,7 @@ fn clusters_that_are_away_are_told_of() -> TestResult {
 fn whoever_asks_wrongly_is_told() -> TestResult {
     let field = Field::new()?;
     field.large("t")?;
-    let (from, to) = (field.source.bootstrap(), field.target.bootstrap());
-    let arguments = ["run", "--from", &from, "--to", &to, "--topics", "t", "--http"];
-    let mut running = Verbatim::start(&[&arguments[..], &["127.0.0.1:0"]].concat())?;
-    let address = address(&mut running)?;
+    let (_running, address) = field.run("t", &[])?;
     let (head, body) = ask(&address, "GET", "/nowhere")?;
     assert!(head.starts_with("http/1.1 404 ") && body.contains("/metrics"), "{head}\n{body}");
     let (head, body) = ask(&address, "GET", "/")?;
@@ -253,21 +240,13 @@ fn whoever_asks_wrongly_is_told() -> TestResult {
     drop(silent);
 
     // The address is taken: said before any cluster is asked.
-    let other = Verbatim::run(&[
-        "run",
-        "--from",
-        "no-such-host.invalid:1",
-        "--to",
-        "no-such-host.invalid:2",
-        "--topics",
-        "t",
-        "--http",
-        &address,
-    ])?;
-    let other = other.expect(1)?;
+    let nowhere =
+        ["run", "--from", "no-such-host.invalid:1", "--to", "no-such-host.invalid:2", "--topics", "t"];
+    let at = |address: &str| Verbatim::run(&[&nowhere[..], &["--http", address]].concat());
+    let other = at(&address)?.expect(1)?;
     assert_eq!(other.stderr.lines().count(), 1, "{}", other.stderr);
     assert!(other.complaint().starts_with(&format!("verbatim: --http {address}: ")), "{}", other.stderr);
-    let wrong = Verbatim::run(&[&arguments[..], &["localhost"]].concat())?.expect(64)?;
+    let wrong = at("localhost")?.expect(64)?;
     assert!(wrong.stderr.contains("--http"), "{}", wrong.stderr);
     Ok(())
 }
