@@ -21,6 +21,7 @@ pub struct Frame {
     payload_bytes: usize,
     /// Something that belongs into it is not to be had.
     is_incomplete: bool,
+    least_answer_bytes: usize,
 }
 
 /// What is chained.
@@ -61,7 +62,13 @@ impl Frame {
         head.put_i32(0);
         crate::primitives::put_string(&mut head, false, client_id);
         crate::primitives::put_no_tags(&mut head, flexible);
-        Self { head, payloads: SmallVec::new(), payload_bytes: 0, is_incomplete: false }
+        Self {
+            head,
+            payloads: SmallVec::new(),
+            payload_bytes: 0,
+            is_incomplete: false,
+            least_answer_bytes: 0,
+        }
     }
 
     /// Where the request's own fields are written.
@@ -86,6 +93,16 @@ impl Frame {
 
     pub(crate) fn reserve_payloads(&mut self, payloads: usize) {
         self.payloads.reserve(payloads);
+    }
+
+    /// The answer, size field included, will not be shorter than this.
+    pub(crate) fn expect_answer(&mut self, least_bytes: usize) {
+        self.least_answer_bytes = least_bytes;
+    }
+
+    /// What the answer will have at the least; 0 where nobody said.
+    pub(crate) fn least_answer_bytes(&self) -> usize {
+        self.least_answer_bytes
     }
 
     /// Bytes on the wire, size field included.

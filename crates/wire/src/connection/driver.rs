@@ -5,7 +5,7 @@ use super::error::{Cause, ConnectionError};
 use super::reply::{Payloads, Reply};
 use super::writing::write_requests;
 use crate::frame::Frame;
-use crate::transport::{Half, Stream, split};
+use crate::transport::{Half, Plain, Stream, split};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,6 +28,8 @@ pub(super) struct Waiting {
     pub(super) api_key: i16,
     /// The version of a Fetch answer whose payloads may be left out.
     pub(super) scan_as: Option<i16>,
+    /// The answer is no shorter.
+    pub(super) least_answer_bytes: usize,
     pub(super) timeout: Duration,
     pub(super) deadline: Instant,
     pub(super) reply: Reply,
@@ -38,6 +40,11 @@ pub(super) struct Oldest {
     pub(super) api_key: i16,
     pub(super) scan_as: Option<i16>,
 }
+
+/// With fewer requests under way each answer is read at once.
+const FEWEST_TOGETHER: usize = 3;
+/// More answers than this are not waited for at a time.
+const MOST_TOGETHER: usize = 3;
 
 /// Requests under way, oldest first.
 #[derive(Default)]
@@ -50,6 +57,22 @@ impl InFlight {
 
     pub(super) fn oldest(&self) -> Option<Oldest> {
         self.lock().front().map(|oldest| Oldest { api_key: oldest.api_key, scan_as: oldest.scan_as })
+    }
+
+    /// How much will come, at the least, of the answers that may as well be read together: with several requests under way the
+    /// broker has enough to do, and being woken for each costs more than all else about it.
+    pub(super) fn together_bytes(&self) -> usize {
+        let waiting = self.lock();
+        if waiting.len() < FEWEST_TOGETHER {
+            return 0;
+        }
+        let most = waiting.len().div_ceil(2).min(MOST_TOGETHER);
+        waiting
+            .iter()
+            .take(most)
+            .map(|waiting| waiting.least_answer_bytes)
+            .take_while(|bytes| *bytes > 0)
+            .sum()
     }
 }
 
@@ -70,7 +93,7 @@ impl Driver {
         let in_flight = InFlight::default();
         let cause = if let Some(tcp) = stream.as_tcp() {
             let (reader, writer) = tcp.split();
-            self.drive(reader, writer, &mut queued, &in_flight).await
+            self.drive(Plain::new(reader), writer, &mut queued, &in_flight).await
         } else {
             let (reader, writer) = split(stream);
             self.drive(reader, writer, &mut queued, &in_flight).await

@@ -11,8 +11,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use std::convert::Infallible;
 use std::io;
+use std::ops::RangeInclusive;
 use tokio::io::{AsyncRead, AsyncReadExt, Interest};
-use tokio::net::TcpStream;
 
 /// What an answer begins with.
 const CORRELATION_ID_BYTES: usize = 4;
@@ -71,6 +71,7 @@ impl Driver {
         in_flight: &InFlight,
     ) -> Result<(i32, Received), Cause> {
         while early.len() < 4 {
+            reader.wants(if early.len() == 0 { in_flight.together_bytes() } else { 0 });
             // What a Fetch answer brings is to stay where it is put.
             let most = match in_flight.oldest() {
                 Some(Oldest { scan_as: Some(_), .. }) => FIELDS_BYTES,
@@ -109,7 +110,7 @@ impl Driver {
                 }
                 None => len,
             };
-            read_until(reader, &mut buffer, len, 0, in_flight).await?;
+            read_until(reader, &mut buffer, len..=len, len, in_flight).await?;
             buffer.freeze()
         };
         self.pool.copied(prefix.len() + answer.len());
@@ -138,8 +139,8 @@ async fn leave_out(
             // So many fields without a payload are not worth a closer look.
             Step::Read(bytes) if bytes > after_last + MOST_WITHOUT_PAYLOAD_BYTES => return Ok(scan.len()),
             Step::Read(bytes) => {
-                let ahead_of_here = scan.len().min(buffer.bytes.len() + ahead).saturating_sub(bytes);
-                read_until(reader, buffer, bytes, ahead_of_here, in_flight).await?;
+                let most = scan.len().min(buffer.bytes.len() + ahead).max(bytes);
+                read_until(reader, buffer, bytes..=most, scan.len(), in_flight).await?;
                 // Fields of many partitions without records.
                 ahead = MOST_FIELDS_BYTES.min(ahead * 2);
                 continue;
@@ -148,10 +149,8 @@ async fn leave_out(
         };
         ahead = FIELDS_BYTES;
         after_last = buffer.bytes.len();
-        let (Some(mut piped), Some(tcp)) = (PipedBytes::none_yet(), reader.tcp()) else {
-            return Ok(scan.len());
-        };
-        match fill(&mut piped, tcp, bytes).await {
+        let Some(mut piped) = PipedBytes::none_yet() else { return Ok(scan.len()) };
+        match fill(reader, &mut piped, bytes, scan.len() - buffer.bytes.len()).await {
             Ok(()) => {}
             // Not here, then: nothing has been moved.
             Err(error) if piped.len() == 0 && is_refused(&error) => {
@@ -175,35 +174,42 @@ async fn leave_out(
     }
 }
 
-/// Moves the next `bytes` into a pipe, or fewer if no more fit it.
-async fn fill(piped: &mut PipedBytes, tcp: &TcpStream, bytes: usize) -> io::Result<()> {
+/// Moves the next `bytes` into a pipe, or fewer if no more fit it, of `left` that are still to come of the answer.
+async fn fill(reader: &mut impl Half, piped: &mut PipedBytes, bytes: usize, left: usize) -> io::Result<()> {
     while piped.len() < bytes {
-        let filled = tcp.async_io(Interest::READABLE, || piped.fill(tcp, bytes - piped.len())).await?;
-        match filled {
-            Filled::More => {}
-            Filled::Full => return Ok(()),
-            Filled::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+        let Some(tcp) = reader.tcp() else { return Ok(()) };
+        match tcp.try_io(Interest::READABLE, || piped.fill(tcp, bytes - piped.len())) {
+            Ok(Filled::More) => {}
+            Ok(Filled::Full) => return Ok(()),
+            Ok(Filled::End) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                reader.wants(left - piped.len());
+                reader.will_wait();
+                if let Some(tcp) = reader.tcp() {
+                    tcp.readable().await?;
+                }
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-/// Reads on until `bytes` are there, and up to `ahead` more that have come with them.
+/// Reads on until the fewest of `bytes` are there, and as many more of them as have come by then, of an answer that will have
+/// `whole` in memory or will leave more out.
 async fn read_until(
     reader: &mut (impl AsyncRead + Half),
     buffer: &mut Buffer,
-    bytes: usize,
-    ahead: usize,
+    bytes: RangeInclusive<usize>,
+    whole: usize,
     in_flight: &InFlight,
 ) -> Result<(), Cause> {
-    let most = bytes + ahead;
-    buffer.grow(most);
-    while buffer.bytes.len() < bytes {
-        let missing = most - buffer.bytes.len();
-        reader.wants(missing - ahead);
-        read_some(reader, &mut (&mut buffer.bytes).limit(missing), in_flight).await?;
+    buffer.grow(*bytes.end());
+    while buffer.bytes.len() < *bytes.start() {
+        let have = buffer.bytes.len();
+        reader.wants(whole - have);
+        read_some(reader, &mut (&mut buffer.bytes).limit(bytes.end() - have), in_flight).await?;
     }
-    reader.wants(0);
     Ok(())
 }
 

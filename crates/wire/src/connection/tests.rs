@@ -6,12 +6,12 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Encodable;
 use std::sync::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 
 /// The other end, scripted.
-struct Peer(DuplexStream);
+struct Peer<S = DuplexStream>(S);
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// (API key, version, correlation id) of the next request.
     async fn request(&mut self) -> (i16, i16, i32) {
         let len = self.0.read_i32().await.unwrap();
@@ -148,4 +148,55 @@ async fn an_old_broker_is_asked_again_in_version_0() {
     };
     let (connection, ()) = tokio::join!(opening, serve);
     assert_eq!(connection.unwrap().version(1, 10, 17), Some(10));
+}
+
+/// Where several answers are due the first are read together, where few are each by itself: none is waited for in vain, however
+/// short they are.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn answers_are_read_together_where_many_are_due() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (config, pool) = (ConnectionConfig::default(), BufferPool::new(0));
+    let connector = crate::transport::TcpConnector::default();
+    let opening = Connection::open(&connector, "127.0.0.1", port, &config, &pool);
+    let (connection, mut peer) = tokio::join!(opening, async {
+        let mut peer = Peer(listener.accept().await.unwrap().0);
+        peer.handshake().await;
+        peer
+    });
+    let connection = connection.unwrap();
+    let (answered, mut answers) = mpsc::channel(6);
+    let mut ids = Vec::new();
+    let mut least = 0;
+    for number in 0..6 {
+        let topic = crate::fetch::TopicIdentity { name: "t".into(), id: crate::primitives::TopicId([1; 16]) };
+        let (header, payload) = ([0; crate::records::HEADER_BYTES], bytes::Bytes::from_static(b"payload"));
+        let batch = crate::produce::ProduceBatch::in_memory(&topic, 0, &header, &payload);
+        let frame = crate::produce::encode(9, "us", 1, std::iter::once(batch));
+        least = frame.least_answer_bytes();
+        let answered = answered.clone();
+        connection.submit(frame, Duration::ZERO, move |answer| {
+            answered.try_send((number, answer.is_ok())).unwrap()
+        });
+        ids.push(peer.request().await.2);
+    }
+    let body = vec![0; least - 8];
+    let mut next = async || tokio::time::timeout(Duration::from_secs(60), answers.recv()).await.unwrap();
+    // Waited for since before anything was under way.
+    peer.answer(ids[0], &body).await;
+    assert_eq!(next().await, Some((0, true)));
+    // The first three of five.
+    for id in &ids[1..3] {
+        peer.answer(*id, &body).await;
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(50), next()).await.is_err());
+    peer.answer(ids[3], &body).await;
+    for number in 1..4 {
+        assert_eq!(next().await, Some((number, true)));
+    }
+    for (number, id) in ids.iter().enumerate().skip(4) {
+        peer.answer(*id, &body).await;
+        assert_eq!(next().await, Some((number, true)));
+    }
 }

@@ -45,6 +45,7 @@ pub(super) async fn write_requests(
             correlation_id,
             api_key,
             scan_as: may_leave_out.then_some(api_version),
+            least_answer_bytes: frame.least_answer_bytes(),
             timeout,
             deadline,
             reply,

@@ -9,6 +9,9 @@ use crate::primitives::{Malformed, Reader};
 use crate::records::{BatchHeader, HEADER_BYTES};
 use std::ops::RangeInclusive;
 
+/// So many small batches in a row are read one by one; more of them, and so will be the rest.
+const MOST_PASSED: usize = 4;
+
 /// What is to be done next with an answer that is coming in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -55,13 +58,15 @@ pub(crate) struct Scan {
     len: usize,
     position: usize,
     place: Place,
+    /// Batches read since the last that was left out.
+    passed: usize,
 }
 
 impl Scan {
     /// Of an answer in `version` whose frame, `len` bytes, has `before` bytes in front of the header's fields; payloads of
     /// these `sizes` are left out.
     pub(crate) fn new(version: i16, len: usize, before: usize, sizes: RangeInclusive<usize>) -> Self {
-        Self { version, sizes, len, position: before, place: Place::Head }
+        Self { version, sizes, len, position: before, place: Place::Head, passed: 0 }
     }
 
     /// Bytes of the frame that are in memory once all is read.
@@ -71,11 +76,12 @@ impl Scan {
 
     /// The last `bytes` asked for were left out: `have` are in memory.
     pub(crate) fn left_out(&mut self, have: usize, bytes: usize) {
-        if let Place::Records { bytes: left, .. } = &mut self.place {
-            *left = left.saturating_sub(have.saturating_sub(self.position) + bytes);
+        if let Place::Records { bytes: left, .. } = self.place {
+            let passed = have.saturating_sub(self.position) + bytes;
+            self.place_behind(have, left.saturating_sub(passed));
         }
-        self.position = have;
         self.len = self.len.saturating_sub(bytes);
+        self.passed = 0;
     }
 
     /// What to do, with `have` in memory of the frame.
@@ -155,9 +161,21 @@ impl Scan {
         // What is cut, or no batch, is read with all that follows it in the field.
         let Some((header, whole)) = batch else { return self.pass_rest(have, left) };
         let missing = whole.saturating_sub(here.len());
-        // Whoever sees a marker looks into it. Small batches are read together; where some are too large the others mostly are.
-        let is_left_out = !header.attributes.is_control() && self.sizes.contains(&missing);
-        Some(if is_left_out { Step::LeaveOut(missing) } else { Step::ReadAll })
+        // Whoever sees a marker looks into it.
+        if !header.attributes.is_control() && self.sizes.contains(&missing) {
+            return Some(Step::LeaveOut(missing));
+        }
+        // Where some are too large the others mostly are. Small ones, where there are many, are read together.
+        if missing > *self.sizes.end() || self.passed == MOST_PASSED {
+            return Some(Step::ReadAll);
+        }
+        let (end, behind) = (self.position + whole, left - whole);
+        if missing > 0 {
+            return Some(Step::Read(end + behind.min(HEADER_BYTES)));
+        }
+        self.place_behind(end, behind);
+        self.passed += 1;
+        None
     }
 
     /// Goes on behind the field, of which `left` bytes are to come, once they are in memory.
@@ -166,10 +184,15 @@ impl Scan {
         if have.len() < end {
             return Some(Step::Read(end));
         }
-        if let Place::Records { bytes, .. } = &mut self.place {
-            *bytes = 0;
-        }
-        self.position = end;
+        self.place_behind(end, 0);
         None
+    }
+
+    /// Goes on at `position`, with `left` bytes of the field to come.
+    fn place_behind(&mut self, position: usize, left: usize) {
+        if let Place::Records { bytes, .. } = &mut self.place {
+            *bytes = left;
+        }
+        self.position = position;
     }
 }

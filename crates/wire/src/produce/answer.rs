@@ -41,6 +41,11 @@ const PARTITION_MIN_BYTES: usize = 4 + 2 + 8 + 8 + 8;
 const TOPIC_MIN_BYTES: usize = 3;
 const RECORD_ERROR_MIN_BYTES: usize = 5;
 
+/// What the answer to a request with batches for so many partitions has at the least, size field and correlation id included.
+pub(super) fn least_bytes(partitions: usize) -> usize {
+    4 + 4 + TOPIC_MIN_BYTES + partitions * PARTITION_MIN_BYTES
+}
+
 impl ProduceAnswer {
     /// Decodes the body of an answer in `version` (after the correlation id).
     ///

@@ -1,5 +1,6 @@
 //! Encodes a Produce request around borrowed payloads.
 
+use super::answer::least_bytes;
 use super::{API_KEY, is_flexible, uses_topic_ids};
 use crate::fetch::TopicIdentity;
 use crate::frame::Frame;
@@ -73,6 +74,7 @@ pub fn encode<'a>(
     let bytes: usize = batches.clone().inspect(|_| count += 1).map(|batch| batch.copied_bytes()).sum();
     let mut frame = Frame::request_of(API_KEY, version, client_id, flexible, FIXED_BYTES + bytes);
     frame.reserve_payloads(count);
+    frame.expect_answer(least_bytes(count));
     let out = frame.body();
     if flexible {
         out.put_u8(0); // transactional id: null

@@ -112,3 +112,39 @@ fn answers_are_read_in_every_version() {
         }
     }
 }
+
+#[test]
+fn no_answer_is_shorter_than_expected() {
+    let header = [9; HEADER_BYTES];
+    let payload = Bytes::from(vec![1; 10]);
+    let names: Vec<_> = (1..=3).map(|number| topic(&"n".repeat(usize::from(number)), number)).collect();
+    for version in MIN_VERSION..=MAX_VERSION {
+        for (topics, partitions) in [(1, 1), (1, 2), (1, 200), (3, 1), (2, 70)] {
+            let answer = ProduceResponse::default().with_responses(
+                names[..topics]
+                    .iter()
+                    .map(|topic| {
+                        let partition = |index| PartitionProduceResponse::default().with_index(index);
+                        let answered = TopicProduceResponse::default()
+                            .with_partition_responses((0..partitions).map(partition).collect());
+                        if uses_topic_ids(version) {
+                            answered.with_topic_id(Uuid::from_bytes(topic.id.0))
+                        } else {
+                            answered.with_name(TopicName(StrBytes::from_string(topic.name.to_string())))
+                        }
+                    })
+                    .collect(),
+            );
+            let mut bytes = BytesMut::new();
+            let header_version = if version >= 9 { 1 } else { 0 };
+            ResponseHeader::default().encode(&mut bytes, header_version).unwrap();
+            answer.encode(&mut bytes, version).unwrap();
+            let batches = names[..topics].iter().flat_map(|topic| {
+                (0..partitions).map(|index| ProduceBatch::in_memory(topic, index, &header, &payload))
+            });
+            let least = encode(version, "us", 1, batches).least_answer_bytes();
+            let whole = 4 + bytes.len();
+            assert!(least <= whole && whole < 2 * least, "version {version}: {least}, {whole}");
+        }
+    }
+}

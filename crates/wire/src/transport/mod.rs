@@ -9,6 +9,7 @@ pub use memory::MemoryConnector;
 pub use tcp::{TcpConfig, TcpConnector};
 pub use tls::{TlsConfig, TlsConfigError, TlsConnector};
 
+pub(crate) use low_water::Plain;
 use low_water::{Due, LowWater};
 use std::any::Any;
 use std::fmt::Debug;
@@ -30,8 +31,11 @@ pub(crate) trait Half: Unpin {
         None
     }
 
-    /// Tells how many bytes are still wanted before anything can be done with them.
-    fn wants(&self, _bytes: usize) {}
+    /// Tells how many bytes are still to come before anything can be done with them.
+    fn wants(&mut self, _bytes: usize) {}
+
+    /// To be called before waiting for [`Half::tcp`] to be readable; reading does it by itself.
+    fn will_wait(&mut self) {}
 }
 
 /// The reading direction of a stream between which and the network something stands.
@@ -47,7 +51,7 @@ impl AsyncRead for Incoming {
 }
 
 impl Half for Incoming {
-    fn wants(&self, bytes: usize) {
+    fn wants(&mut self, bytes: usize) {
         if let Some(due) = &self.due {
             due.set(bytes);
         }
@@ -55,12 +59,6 @@ impl Half for Incoming {
 }
 
 impl<T: Unpin> Half for WriteHalf<T> {}
-
-impl Half for tokio::net::tcp::ReadHalf<'_> {
-    fn tcp(&self) -> Option<&TcpStream> {
-        Some(self.as_ref())
-    }
-}
 
 impl Half for tokio::net::tcp::WriteHalf<'_> {
     fn tcp(&self) -> Option<&TcpStream> {

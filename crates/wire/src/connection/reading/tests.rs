@@ -280,19 +280,52 @@ async fn without_pipes_everything_is_read() {
     }
 }
 
-/// The connection ends when as much has come as a pipe holds, before, and after.
-#[tokio::test]
-async fn an_end_behind_a_full_pipe_is_noticed() {
-    let _pipes = PIPES.lock().await;
-    let payload = 100_000;
-    let mut records = header(0, payload).to_bytes().to_vec();
-    records.extend(vec![7; payload]);
+/// An answer of version 16 with one partition that holds these batches: payload bytes, and whether it is a marker.
+fn answer_with(batches: &[(usize, bool)]) -> Bytes {
+    let mut records = Vec::new();
+    for (offset, (payload, is_marker)) in batches.iter().enumerate() {
+        let attributes = crate::records::Attributes(if *is_marker { 0x30 } else { 0 });
+        records.extend(BatchHeader { attributes, ..header(offset as i64, *payload) }.to_bytes());
+        records.extend(vec![7; *payload]);
+    }
     let data = PartitionData::default().with_records(Some(records.into()));
     let topic = FetchableTopicResponse::default().with_partitions(vec![data]);
     let mut body = BytesMut::new();
     body.put_u8(0);
     FetchResponse::default().with_responses(vec![topic]).encode(&mut body, 16).unwrap();
-    let body = body.freeze();
+    body.freeze()
+}
+
+/// Producers fill some batches and not others.
+#[tokio::test]
+async fn a_few_small_batches_do_not_end_it() {
+    let _pipes = PIPES.lock().await;
+    let (large, small, marker) = ((65_000, false), (900, false), (6, true));
+    let cases: [(&[(usize, bool)], usize); 5] = [
+        (&[large, small, large, small, small, marker, large, large], 4),
+        (&[small, small, small, small, large], 1),
+        (&[large, marker, large, marker], 2),
+        // More than that in a row, and the others mostly are so, too.
+        (&[large, small, small, small, small, small, large, large], 1),
+        (&[small, small, small, small, marker, large], 0),
+    ];
+    for (batches, expected) in cases {
+        let body = answer_with(batches);
+        for sending in [Sending::AtOnce, Sending::InChunks] {
+            let (connection, pool) = served(16, &body, Dice(7), sending).await;
+            let (found, gathered) =
+                told(fetched(&connection, 16).await.unwrap().into_fetched(16).unwrap(), &pool);
+            let (all, _) = told(FetchAnswer::decode(16, &body).unwrap(), &pool);
+            assert_eq!((found, gathered), (all, expected), "{batches:?}, {sending:?}");
+        }
+    }
+}
+
+/// The connection ends when as much has come as a pipe holds, before, and after.
+#[tokio::test]
+async fn an_end_behind_a_full_pipe_is_noticed() {
+    let _pipes = PIPES.lock().await;
+    let body = answer_with(&[(100_000, false)]);
     for crumbs in 50..80 {
         let (connection, _) = served(16, &body, Dice(crumbs as u64), Sending::OnlyCrumbs(crumbs)).await;
         let error = fetched(&connection, 16).await.unwrap_err();
