@@ -28,6 +28,7 @@ pub(super) struct Waiting {
     pub(super) api_key: i16,
     /// The version of a Fetch answer whose payloads may be left out.
     pub(super) scan_as: Option<i16>,
+    pub(super) request_bytes: usize,
     /// The answer is no shorter.
     pub(super) least_answer_bytes: usize,
     pub(super) timeout: Duration,
@@ -41,10 +42,10 @@ pub(super) struct Oldest {
     pub(super) scan_as: Option<i16>,
 }
 
-/// With fewer requests under way each answer is read at once.
-const FEWEST_TOGETHER: usize = 3;
 /// More answers than this are not waited for at a time.
 const MOST_TOGETHER: usize = 3;
+/// Bytes of requests behind them that keep the broker busy meanwhile.
+const LEAST_BEHIND: usize = 128 << 10;
 
 /// Requests under way, oldest first.
 #[derive(Default)]
@@ -59,19 +60,20 @@ impl InFlight {
         self.lock().front().map(|oldest| Oldest { api_key: oldest.api_key, scan_as: oldest.scan_as })
     }
 
-    /// How much will come, at the least, of the answers that may as well be read together: with several requests under way the
+    /// How much will come, at the least, of the answers that may as well be read together: with much under way behind them the
     /// broker has enough to do, and being woken for each costs more than all else about it.
     pub(super) fn together_bytes(&self) -> usize {
         let waiting = self.lock();
-        if waiting.len() < FEWEST_TOGETHER {
-            return 0;
-        }
-        let most = waiting.len().div_ceil(2).min(MOST_TOGETHER);
+        let mut behind: usize = waiting.iter().map(|waiting| waiting.request_bytes).sum();
+        let may_wait = |waiting: &&Waiting| {
+            behind -= waiting.request_bytes;
+            waiting.least_answer_bytes > 0 && behind >= LEAST_BEHIND
+        };
         waiting
             .iter()
-            .take(most)
+            .take(MOST_TOGETHER)
+            .take_while(may_wait)
             .map(|waiting| waiting.least_answer_bytes)
-            .take_while(|bytes| *bytes > 0)
             .sum()
     }
 }

@@ -102,6 +102,8 @@ impl Driver {
             let mut buffer = self.pool.take(if scan.is_some() { FIELDS_ROOM_BYTES } else { len });
             self.pool.copied(early.len());
             early.take_into(&mut buffer.bytes);
+            // What goes to memory without TLS may come from afar: there the system's receive window grows with what is read.
+            let is_waited_for = scan.is_some() || reader.tcp().is_none();
             let len = match scan {
                 Some(version) => {
                     cuts.reserve(USUAL_CUTS.min(len / least));
@@ -110,7 +112,8 @@ impl Driver {
                 }
                 None => len,
             };
-            read_until(reader, &mut buffer, len..=len, len, in_flight).await?;
+            let whole = if is_waited_for { len } else { 0 };
+            read_until(reader, &mut buffer, len..=len, whole, in_flight).await?;
             buffer.freeze()
         };
         self.pool.copied(prefix.len() + answer.len());
@@ -196,7 +199,7 @@ async fn fill(reader: &mut impl Half, piped: &mut PipedBytes, bytes: usize, left
 }
 
 /// Reads on until the fewest of `bytes` are there, and as many more of them as have come by then, of an answer that will have
-/// `whole` in memory or will leave more out.
+/// `whole` in memory or will leave more out; 0 where none of it is to be waited for.
 async fn read_until(
     reader: &mut (impl AsyncRead + Half),
     buffer: &mut Buffer,
@@ -207,7 +210,7 @@ async fn read_until(
     buffer.grow(*bytes.end());
     while buffer.bytes.len() < *bytes.start() {
         let have = buffer.bytes.len();
-        reader.wants(whole - have);
+        reader.wants(whole.saturating_sub(have));
         read_some(reader, &mut (&mut buffer.bytes).limit(bytes.end() - have), in_flight).await?;
     }
     Ok(())

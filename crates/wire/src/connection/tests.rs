@@ -150,53 +150,57 @@ async fn an_old_broker_is_asked_again_in_version_0() {
     assert_eq!(connection.unwrap().version(1, 10, 17), Some(10));
 }
 
-/// Where several answers are due the first are read together, where few are each by itself: none is waited for in vain, however
-/// short they are.
+/// Where much is under way the first answers are read together, where little is each by itself: none is waited for in vain,
+/// however short they are.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn answers_are_read_together_where_many_are_due() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (config, pool) = (ConnectionConfig::default(), BufferPool::new(0));
-    let connector = crate::transport::TcpConnector::default();
-    let opening = Connection::open(&connector, "127.0.0.1", port, &config, &pool);
-    let (connection, mut peer) = tokio::join!(opening, async {
-        let mut peer = Peer(listener.accept().await.unwrap().0);
-        peer.handshake().await;
-        peer
-    });
-    let connection = connection.unwrap();
-    let (answered, mut answers) = mpsc::channel(6);
-    let mut ids = Vec::new();
-    let mut least = 0;
-    for number in 0..6 {
-        let topic = crate::fetch::TopicIdentity { name: "t".into(), id: crate::primitives::TopicId([1; 16]) };
-        let (header, payload) = ([0; crate::records::HEADER_BYTES], bytes::Bytes::from_static(b"payload"));
-        let batch = crate::produce::ProduceBatch::in_memory(&topic, 0, &header, &payload);
-        let frame = crate::produce::encode(9, "us", 1, std::iter::once(batch));
-        least = frame.least_answer_bytes();
-        let answered = answered.clone();
-        connection.submit(frame, Duration::ZERO, move |answer| {
-            answered.try_send((number, answer.is_ok())).unwrap()
+async fn answers_are_read_together_where_much_is_under_way() {
+    let patience = Duration::from_secs(60);
+    for payload in [50_000, 50] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (config, pool) = (ConnectionConfig::default(), BufferPool::new(0));
+        let connector = crate::transport::TcpConnector::default();
+        let opening = Connection::open(&connector, "127.0.0.1", port, &config, &pool);
+        let (connection, mut peer) = tokio::join!(opening, async {
+            let mut peer = Peer(listener.accept().await.unwrap().0);
+            peer.handshake().await;
+            peer
         });
-        ids.push(peer.request().await.2);
-    }
-    let body = vec![0; least - 8];
-    let mut next = async || tokio::time::timeout(Duration::from_secs(60), answers.recv()).await.unwrap();
-    // Waited for since before anything was under way.
-    peer.answer(ids[0], &body).await;
-    assert_eq!(next().await, Some((0, true)));
-    // The first three of five.
-    for id in &ids[1..3] {
-        peer.answer(*id, &body).await;
-    }
-    assert!(tokio::time::timeout(Duration::from_millis(50), next()).await.is_err());
-    peer.answer(ids[3], &body).await;
-    for number in 1..4 {
-        assert_eq!(next().await, Some((number, true)));
-    }
-    for (number, id) in ids.iter().enumerate().skip(4) {
-        peer.answer(*id, &body).await;
-        assert_eq!(next().await, Some((number, true)));
+        let connection = connection.unwrap();
+        let (answered, mut answers) = mpsc::channel(6);
+        let mut next = async || tokio::time::timeout(patience, answers.recv()).await.unwrap();
+        let mut ids = Vec::new();
+        let mut least = 0;
+        for number in 0..6 {
+            let id = crate::primitives::TopicId([1; 16]);
+            let topic = crate::fetch::TopicIdentity { name: "t".into(), id };
+            let (header, payload) = ([0; crate::records::HEADER_BYTES], vec![7; payload].into());
+            let batch = crate::produce::ProduceBatch::in_memory(&topic, 0, &header, &payload);
+            let frame = crate::produce::encode(9, "us", 1, std::iter::once(batch));
+            least = frame.least_answer_bytes();
+            let answered = answered.clone();
+            let reply = move |answer: Answer| answered.try_send((number, answer.is_ok())).unwrap();
+            connection.submit(frame, Duration::ZERO, reply);
+            ids.push(peer.request().await.2);
+        }
+        let body = vec![0; least - 8];
+        // Waited for since before anything was under way.
+        peer.answer(ids[0], &body).await;
+        assert_eq!(next().await, Some((0, true)));
+        if payload == 50_000 {
+            // Of five the first two, for three others are enough to do.
+            peer.answer(ids[1], &body).await;
+            assert!(tokio::time::timeout(Duration::from_millis(50), next()).await.is_err());
+            peer.answer(ids[2], &body).await;
+            for number in 1..3 {
+                assert_eq!(next().await, Some((number, true)));
+            }
+            ids.drain(1..3);
+        }
+        for (number, id) in (6 - ids.len()..6).zip(&ids).skip(1) {
+            peer.answer(*id, &body).await;
+            assert_eq!(next().await, Some((number, true)));
+        }
     }
 }

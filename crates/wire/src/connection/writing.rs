@@ -45,6 +45,7 @@ pub(super) async fn write_requests(
             correlation_id,
             api_key,
             scan_as: may_leave_out.then_some(api_version),
+            request_bytes: frame.wire_bytes(),
             least_answer_bytes: frame.least_answer_bytes(),
             timeout,
             deadline,
