@@ -224,7 +224,26 @@ async fn a_copy_is_taken_up_where_it_ends() {
     soon("it stops", async { flow.caught_up().await.unwrap_err() }).await;
     let status = flow.status().await.unwrap();
     let (_, reason) = status.stopped().next().unwrap();
-    assert!(matches!(**reason, StopReason::NotTheSource { .. }), "{reason}");
+    assert!(matches!(**reason, StopReason::NotACopy { .. }), "{reason}");
+}
+
+/// A topic that others have filled stays as it is, and no policy deletes it: nothing of it is the flow's.
+#[tokio::test(start_paused = true)]
+async fn what_others_wrote_is_not_taken_for_a_copy() {
+    for (on_source, on_target) in [(20, 10), (10, 20), (0, 5)] {
+        let stage = Stage::new();
+        stage.topic("t", 1);
+        fill(&stage.source, "t", 0, on_source);
+        stage.target.append("t", 0, &numbered("somebody else's", on_target).build()).unwrap();
+        let flow = started(&stage).await;
+        soon("it stops", async { flow.caught_up().await.unwrap_err() }).await;
+        let status = flow.status().await.unwrap();
+        let (_, reason) = status.stopped().next().unwrap();
+        let last = on_target as i64 - 1;
+        assert!(matches!(**reason, StopReason::NotACopy { target, .. } if target == last), "{reason}");
+        assert!(!reason.calls_for_reseed());
+        assert_eq!(stage.target.log_end("t", 0).unwrap(), last + 1);
+    }
 }
 
 /// Three instances at once: one fills, all copy, nothing is there twice.

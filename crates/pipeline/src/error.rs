@@ -237,6 +237,18 @@ pub enum StopReason {
         /// Target offset.
         target: i64,
     },
+    /// What the target holds is somebody else's, and not a copy of the source.
+    #[error(
+        "the target partition holds records up to offset {target} that this flow did not write, and the source does not have them \
+         in their place{}: it is no copy to go on behind. Offsets can be preserved on an empty target topic, or under another name \
+         (naming, rename); --offsets translate goes on behind whatever is there. Nothing was written or deleted", bounded(.held)
+    )]
+    NotACopy {
+        /// Last offset of the target's log.
+        target: i64,
+        /// First offset and end of the source's log, where it does not reach that far.
+        held: Option<(i64, i64)>,
+    },
     /// Both sides had to be compared and a batch could not be read.
     #[error(
         "the source has changed since it was copied, and where the target ends in it cannot be found: {problem}"
@@ -344,6 +356,11 @@ pub enum StopReason {
 
 fn at_offset(offset: &Option<i64>) -> String {
     offset.map_or_else(|| "too early".to_owned(), |offset| format!("at offset {offset}"))
+}
+
+fn bounded(held: &Option<(i64, i64)>) -> String {
+    let bounds = |(start, end): &(i64, i64)| format!(" (it holds {start} to {end})");
+    held.as_ref().map(bounds).unwrap_or_default()
 }
 
 fn out_of_range(wanted: i64, log_start: i64, log_end: i64) -> String {

@@ -1,6 +1,6 @@
 //! What is read next, where it goes and which sequence number it gets.
 
-use super::Partition;
+use super::{Partition, Producers};
 use crate::flow::inspect::InspectedBatch;
 use crate::flow::merge;
 use crate::positions::Position;
@@ -114,6 +114,12 @@ impl Partition {
         let is_part = original.base_offset < copy.base_offset
             && (original.base_timestamp..=original.max_timestamp).contains(&copy.max_timestamp);
         is_part || patch::is_copy(original, &copy)
+    }
+
+    /// Whether the batch that the target ends with is yet to be found in the source and none of `producers` wrote it: the topic may
+    /// be somebody's own.
+    pub(crate) fn ends_with_others(&self, producers: &Producers) -> bool {
+        self.is_preserved() && self.cursor.landmark.is_some_and(|landmark| !producers.wrote(&landmark.header))
     }
 
     /// Whether a batch can be one of several that the target has as one: known once the last of them is there.

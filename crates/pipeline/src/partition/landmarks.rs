@@ -66,7 +66,7 @@ impl Look<'_> {
                 Some(Err(code)) => ResumeAnswer::Later(Some(code)),
                 Some(Ok(Some(batch))) => {
                     let header = batch.header;
-                    if header.next_offset() > resume.settled.target_offset && !self.is_ours(&header) {
+                    if header.next_offset() > resume.settled.target_offset && !self.producers.wrote(&header) {
                         ResumeAnswer::Stop(StopReason::ForeignRecords { offset: header.base_offset })
                     } else {
                         ground.landmark = Some(Landmark::of(&batch, self.unpacked_bytes));

@@ -53,6 +53,13 @@ pub(crate) struct Producers {
     pub(crate) markers: (i64, i16),
 }
 
+impl Producers {
+    /// Whether a batch of the target is of this flow's.
+    pub(crate) fn wrote(&self, header: &BatchHeader) -> bool {
+        [self.records.0, self.markers.0].contains(&header.producer_id)
+    }
+}
+
 /// What the target holds.
 #[derive(Debug)]
 pub(crate) enum ResumeAnswer {
@@ -116,7 +123,7 @@ pub(crate) async fn look_at_target(
 pub(super) struct Look<'a> {
     pub(super) target: &'a Cluster,
     pub(super) leader: i32,
-    producers: Producers,
+    pub(super) producers: Producers,
     /// Bytes that a batch may unpack to.
     pub(super) unpacked_bytes: usize,
 }
@@ -303,11 +310,6 @@ impl Look<'_> {
             });
         }
         Ok(covered)
-    }
-
-    pub(super) fn is_ours(&self, header: &BatchHeader) -> bool {
-        let Producers { records, markers } = self.producers;
-        [records.0, markers.0].contains(&header.producer_id)
     }
 }
 

@@ -17,7 +17,13 @@ impl FlowTask {
         let Some(route) = self.routes.topic(partition.topic) else { return };
         let Some(ground) = partition.ground else { return };
         if partition.is_preserved() {
-            let reason = StopReason::NotTheSource { target: ground.end - 1 };
+            let target = ground.end - 1;
+            let is_others = partition.ends_with_others(&self.producers);
+            let reason = if is_others {
+                StopReason::NotACopy { target, held: None }
+            } else {
+                StopReason::NotTheSource { target }
+            };
             return self.stop(number, &Arc::new(reason));
         }
         let leaders = (partition.source.leader, partition.target.leader);
