@@ -129,23 +129,21 @@ fn is_of_topic_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "._-".contains(letter)
 }
 
-/// A time like `5s`, `1m 30s` or `250ms`; a plain number is seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{text:?} is not a time such as 5s, 250ms or 1m: {error}"))
+/// A time like `5s`, `1m 30s` or `250ms` between one turn and the next; a plain number is seconds.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|error| format!("{text:?} is not a time such as 5s, 250ms or 1m: {error}"))?,
+    };
+    if interval.is_zero() { Err("an interval cannot be zero".to_owned()) } else { Ok(interval) }
 }
 
-/// A time, or `off`.
-pub(crate) fn interval(text: &str) -> Result<Option<Duration>, String> {
+/// The same, or `off`.
+pub(crate) fn interval_or_off(text: &str) -> Result<Option<Duration>, String> {
     match text {
         "off" | "false" => Ok(None),
-        _ => match duration(text)? {
-            Duration::ZERO => Err("an interval cannot be zero; `off` switches it off".to_owned()),
-            interval => Ok(Some(interval)),
-        },
+        _ => interval(text).map(Some).map_err(|problem| format!("{problem} (`off` switches this off)")),
     }
 }
 

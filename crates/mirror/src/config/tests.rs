@@ -92,11 +92,13 @@ fn what_others_keep_for_themselves_is_no_target() {
 }
 
 #[test]
-fn what_brokers_would_refuse_is_refused_when_read() {
+fn what_cannot_be_is_refused_when_read() {
     for (line, part) in [
         ("separator = \"/\"", "flows.separator: '/' cannot be in a topic's name"),
         ("replication_factor = 0", "flows.replication_factor: 0 replicas cannot be"),
         ("beacons_replication_factor = -2", "flows.beacons_replication_factor: -2 replicas cannot be"),
+        ("refresh_topics = \"0s\"", "flows.refresh_topics: an interval cannot be zero"),
+        ("sync_acls = 0", "flows.sync_acls: an interval cannot be zero (`off` switches this off)"),
     ] {
         let problems = from("refused.toml", &format!("{TOML}{line}\n")).unwrap_err();
         assert!(problems.starts_with(&format!("/refused.toml:20: {part}")), "{problems}");

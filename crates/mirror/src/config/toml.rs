@@ -1,7 +1,7 @@
 //! The TOML form: `[clusters.NAME]` and `[[flows]]`.
 
 use super::reader::{
-    Found, Given, Section, Value, boolean, bytes, duration, interval, lines_of, replicas, separator,
+    Found, Given, Section, Value, boolean, bytes, interval, interval_or_off, lines_of, replicas, separator,
 };
 use super::{ClusterSettings, FlowSettings, Setup, SyncsLocation};
 use crate::naming::{Naming, Template, is_reserved};
@@ -147,21 +147,21 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut flow.max_rate, section.text("max_rate", rate));
     set(&mut flow.topic_max_rate, section.list("topic_max_rate"));
     set(&mut flow.replication_factor, section.text("replication_factor", replicas).map(Some));
-    set(&mut flow.refresh_topics, section.text("refresh_topics", duration));
-    set(&mut flow.configs.interval, section.text("sync_configs", interval));
+    set(&mut flow.refresh_topics, section.text("refresh_topics", interval));
+    set(&mut flow.configs.interval, section.text("sync_configs", interval_or_off));
     set(&mut flow.configs.exclude, section.list("configs_exclude"));
     set(&mut flow.configs.use_source_defaults, section.text("use_source_defaults", boolean));
-    set(&mut flow.acls.interval, section.text("sync_acls", interval));
+    set(&mut flow.acls.interval, section.text("sync_acls", interval_or_off));
     set(&mut flow.acls.removes, section.text("remove_acls", boolean));
     set(&mut flow.groups.include, section.list("groups"));
     set(&mut flow.groups.exclude, section.list("groups_exclude"));
-    set(&mut flow.groups.interval, section.text("sync_groups", interval));
+    set(&mut flow.groups.interval, section.text("sync_groups", interval_or_off));
     set(&mut flow.groups.goes_back, section.text("sync_groups_back", boolean));
     let beacons = &mut flow.beacons;
-    set(&mut beacons.heartbeats, section.text("heartbeats", interval));
+    set(&mut beacons.heartbeats, section.text("heartbeats", interval_or_off));
     set(&mut beacons.heartbeats_topic, section.text("heartbeats_topic", writable));
     set(&mut beacons.copies_heartbeats, section.text("copy_heartbeats", boolean));
-    set(&mut beacons.checkpoints, section.text("checkpoints", interval));
+    set(&mut beacons.checkpoints, section.text("checkpoints", interval_or_off));
     set(&mut beacons.checkpoints_topic, section.text("checkpoints_topic", writable).map(Some));
     set(&mut beacons.offset_syncs, section.text("offset_syncs", location));
     set(&mut beacons.offset_syncs_topic, section.text("offset_syncs_topic", writable).map(Some));
