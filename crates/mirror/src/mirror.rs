@@ -1,21 +1,25 @@
 //! Keeps a flow supplied with the topics that match.
 
+mod error;
+mod reseed;
+
+pub use error::MirrorError;
+
 use crate::rates::Rates;
 use crate::said::{self, Said};
-use crate::starts::{StartError, StartOf};
-use crate::takeover::{Takeover, TakeoverError};
+use crate::starts::StartOf;
+use crate::takeover::Takeover;
 use crate::topics::{
-    ConfigRules, EXCLUDED, FilterError, Looking, Making, TopicFilter, TopicProblem, TopicSelection,
-    create_all, look, make, plan,
+    ConfigRules, EXCLUDED, FilterError, Looking, Making, TopicFilter, TopicSelection, create_all, look, make,
+    plan,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use verbatim_pipeline::{
-    Flow, FlowConfig, FlowError, FlowHandle, NewTopic, OnSourceAccident, Start, Status, TopicPair,
-    TopicPositions,
+    Flow, FlowConfig, FlowError, FlowHandle, NewTopic, Start, TopicPair, TopicPositions,
 };
-use verbatim_wire::cluster::{BrokerError, Cluster, ClusterError};
+use verbatim_wire::cluster::{BrokerError, Cluster};
 
 /// Settings of a mirror.
 #[derive(Debug, Clone)]
@@ -61,60 +65,6 @@ impl MirrorConfig {
             is_lenient: false,
         })
     }
-}
-
-/// A mirror could not start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum MirrorError {
-    /// The source cluster failed us.
-    #[error("source cluster: {0}")]
-    Source(#[source] ClusterError),
-    /// The target cluster failed us.
-    #[error("target cluster: {0}")]
-    Target(#[source] ClusterError),
-    /// The cluster that the records were produced on failed us.
-    #[error("cluster of origin: {0}")]
-    Origin(#[source] ClusterError),
-    /// Topics that cannot be copied; nothing was started or created.
-    #[error("{}", listed(.0))]
-    Topics(Vec<TopicProblem>),
-    /// No topic matches, and waiting for one was not asked for; nothing was started or created.
-    #[error(
-        "--topics {pattern}: no topic of the source cluster matches, or verbatim's principal may not DESCRIBE it; nothing to copy"
-    )]
-    NothingMatches {
-        /// The patterns, as written.
-        pattern: String,
-    },
-    /// Topics that could not be created, or not grown.
-    #[error("target cluster: {}", created(.0))]
-    Create(Vec<ClusterError>),
-    /// A flow names a cluster that the setup does not.
-    #[error("{name} is not one of the clusters")]
-    UnknownCluster {
-        /// The name.
-        name: String,
-    },
-    /// A pattern that cannot be read.
-    #[error(transparent)]
-    Filter(#[from] FilterError),
-    /// A start that cannot be read.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// Nothing could be taken over.
-    #[error(transparent)]
-    Takeover(#[from] TakeoverError),
-    /// The flow failed.
-    #[error(transparent)]
-    Flow(#[from] FlowError),
-}
-
-fn listed(problems: &[TopicProblem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-fn created(errors: &[ClusterError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// What fails when a cluster does not answer.
@@ -282,59 +232,6 @@ impl Mirror {
                 self.targets.insert(pair.target.clone(), pair.source.clone());
             }
         }
-    }
-
-    /// What is done when the source's log has changed.
-    pub fn policy(&self) -> OnSourceAccident {
-        self.config.flow.on_source_accident
-    }
-
-    /// Whether `status` names partitions that stopped and whose topics are to be copied anew by `policy`.
-    pub fn will_reseed(policy: OnSourceAccident, status: &Status) -> bool {
-        !Self::to_reseed(policy, status).is_empty()
-    }
-
-    fn to_reseed(policy: OnSourceAccident, status: &Status) -> BTreeSet<Arc<str>> {
-        if policy != OnSourceAccident::Reseed {
-            return BTreeSet::new();
-        }
-        let stopped = status.stopped().filter(|(_, reason)| reason.calls_for_reseed());
-        stopped.map(|(name, _)| name.topic.clone()).collect()
-    }
-
-    /// Where the policy says so: deletes the target topics of partitions that stopped because one side is not what was
-    /// copied, and forgets where they stood. [`discover`](Self::discover) creates and copies them anew. Returns
-    /// whether there were any.
-    ///
-    /// # Errors
-    /// When a topic could not be deleted; the next call tries again.
-    pub async fn reseed_stopped(&mut self) -> Result<bool, MirrorError> {
-        let sources: Vec<Arc<str>> =
-            Self::to_reseed(self.policy(), &self.flow.status().await?).into_iter().collect();
-        if sources.is_empty() {
-            return Ok(false);
-        }
-        let of_source = |source| self.targets.iter().find(|(_, of)| *of == source);
-        let topics: Vec<Arc<str>> =
-            sources.iter().filter_map(of_source).map(|(target, _)| target.clone()).collect();
-        for topic in &topics {
-            tracing::warn!("topic {topic}: deleting it on the target, to copy it anew, by the flow's policy");
-        }
-        for deleted in self.target.delete_topics(&topics).await.map_err(MirrorError::Target)? {
-            let is_gone =
-                |error: &ClusterError| error.broker_error() == Some(BrokerError::UNKNOWN_TOPIC_OR_PARTITION);
-            if let Err(error) = deleted
-                && !is_gone(&error)
-            {
-                return Err(MirrorError::Target(error));
-            }
-        }
-        for source in &sources {
-            self.flow.forget_topic(source).await?;
-            self.known.remove(source);
-        }
-        self.target.topics_are_gone(&topics).await.map_err(MirrorError::Target)?;
-        Ok(true)
     }
 
     /// Discovers for ever, at the configured interval; returns when the flow has ended.

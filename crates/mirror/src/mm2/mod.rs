@@ -1,6 +1,7 @@
 //! `mm2.properties`, as MirrorMaker 2 reads it (`MirrorMakerConfig`), for the same flows.
 
 mod effect;
+mod keys;
 mod properties;
 mod providers;
 mod read;

@@ -1,12 +1,12 @@
 //! From properties to a setup.
 
 use super::effect::{self, Effect};
-use super::properties::{self, Properties};
+use super::keys::{Flow, Keys};
+use super::properties;
 use super::providers::Providers;
-use crate::config::reader::{self, Found, Lines, boolean, number};
+use crate::config::reader::{self, Found};
 use crate::config::{ClusterSettings, FlowSettings, SyncsLocation};
 use crate::naming::Naming;
-use std::collections::BTreeSet;
 use std::time::Duration;
 use verbatim_pipeline::Isolation;
 
@@ -28,21 +28,9 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
     for property in properties.values_mut() {
         property.value = providers.resolve(&property.value);
     }
-    let mut keys = Keys { properties, taken: BTreeSet::new(), found };
+    let mut keys = Keys::new(properties, found);
     keys.read();
     keys.found
-}
-
-struct Keys {
-    properties: Properties,
-    taken: BTreeSet<String>,
-    found: Found,
-}
-
-/// A flow while its keys are read.
-struct Flow {
-    source: String,
-    target: String,
 }
 
 impl Keys {
@@ -304,101 +292,5 @@ impl Keys {
         for (line, why) in warnings {
             self.found.warn(line, why);
         }
-    }
-
-    /// The value as it stands.
-    fn raw(&mut self, key: &str) -> Option<String> {
-        let property = self.properties.get(key)?;
-        self.taken.insert(key.to_owned());
-        Some(property.value.clone())
-    }
-
-    fn line(&self, key: &str) -> usize {
-        self.properties.get(key).map_or(0, |property| property.line)
-    }
-
-    fn list(&mut self, key: &str) -> Option<Vec<String>> {
-        let text = self.raw(key)?;
-        Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
-    }
-
-    fn of_cluster(&mut self, alias: &str, key: &str) -> Option<String> {
-        let of_cluster = self.raw(&format!("{alias}.{key}"));
-        let everywhere = self.raw(key);
-        of_cluster.or(everywhere).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    /// Of the flow, or of all.
-    fn raw_of_flow(&mut self, pair: &Flow, key: &str) -> Option<String> {
-        let of_flow = self.raw(&pair.key(key));
-        let of_all = self.raw(key);
-        of_flow.or(of_all)
-    }
-
-    fn flow_line(&self, pair: &Flow, key: &str) -> usize {
-        match self.line(&pair.key(key)) {
-            0 => self.line(key),
-            line => line,
-        }
-    }
-
-    /// Where the lists of patterns are that are checked once all is read.
-    fn flow_lines(&self, pair: &Flow) -> Lines {
-        let keys = [
-            ("topics", ["topics", "topics"]),
-            ("topics_exclude", ["topics.exclude", "topics.blacklist"]),
-            ("groups", ["groups", "groups"]),
-            ("groups_exclude", ["groups.exclude", "groups.blacklist"]),
-            ("configs_exclude", ["config.properties.exclude", "config.properties.blacklist"]),
-        ];
-        let line = |names: [&str; 2]| {
-            names.map(|name| self.flow_line(pair, name)).into_iter().find(|line| *line > 0)
-        };
-        keys.into_iter().filter_map(|(key, names)| Some((key.to_owned(), line(names)?))).collect()
-    }
-
-    fn flow_text(&mut self, pair: &Flow, key: &str) -> Option<String> {
-        self.raw_of_flow(pair, key).map(|text| text.trim().to_owned())
-    }
-
-    fn flow_list(&mut self, pair: &Flow, key: &str) -> Option<Vec<String>> {
-        let of_flow = self.list(&pair.key(key));
-        let of_all = self.list(key);
-        of_flow.or(of_all)
-    }
-
-    /// A typed value; a wrong one is noted, once.
-    fn typed<T>(&mut self, pair: &Flow, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let line = self.flow_line(pair, key);
-        let text = self.flow_text(pair, key)?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(problem) => {
-                self.found.wrong(line, format!("{key}: {problem}"));
-                None
-            }
-        }
-    }
-
-    fn flow_boolean(&mut self, pair: &Flow, key: &str, default: bool) -> bool {
-        self.typed(pair, key, boolean).unwrap_or(default)
-    }
-
-    fn flow_number(&mut self, pair: &Flow, key: &str) -> Option<i16> {
-        self.typed(pair, key, number)
-    }
-
-    fn flow_seconds(&mut self, pair: &Flow, key: &str) -> Option<Duration> {
-        let positive = |text: &str| match number::<u64>(text)? {
-            0 => Err("an interval cannot be zero".to_owned()),
-            seconds => Ok(Duration::from_secs(seconds)),
-        };
-        self.typed(pair, key, positive)
-    }
-}
-
-impl Flow {
-    fn key(&self, key: &str) -> String {
-        format!("{}->{}.{key}", self.source, self.target)
     }
 }
