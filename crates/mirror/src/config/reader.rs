@@ -136,6 +136,11 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
         Err(_) => humantime::parse_duration(text)
             .map_err(|error| format!("{text:?} is not a time such as 5s, 250ms or 1m: {error}"))?,
     };
+    nonzero(interval)
+}
+
+/// What is done at an interval needs one.
+pub(crate) fn nonzero(interval: Duration) -> Result<Duration, String> {
     if interval.is_zero() { Err("an interval cannot be zero".to_owned()) } else { Ok(interval) }
 }
 

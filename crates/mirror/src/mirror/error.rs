@@ -30,7 +30,7 @@ pub enum MirrorError {
         pattern: String,
     },
     /// Topics that could not be created, or not grown.
-    #[error("target cluster: {}", created(.0))]
+    #[error("target cluster: {}", listed(.0))]
     Create(Vec<ClusterError>),
     /// A flow names a cluster that the setup does not.
     #[error("{name} is not one of the clusters")]
@@ -52,10 +52,7 @@ pub enum MirrorError {
     Flow(#[from] FlowError),
 }
 
-fn listed(problems: &[TopicProblem]) -> String {
+/// One a line.
+fn listed(problems: &[impl ToString]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-fn created(errors: &[ClusterError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -1,7 +1,7 @@
 //! Keys of a flow, of a cluster and of all, looked up with the precedence MirrorMaker 2 gives them.
 
 use super::properties::Properties;
-use crate::config::reader::{Found, Lines, boolean, number};
+use crate::config::reader::{Found, Lines, boolean, nonzero, number};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -107,11 +107,7 @@ impl Keys {
     }
 
     pub(super) fn flow_seconds(&mut self, pair: &Flow, key: &str) -> Option<Duration> {
-        let positive = |text: &str| match number::<u64>(text)? {
-            0 => Err("an interval cannot be zero".to_owned()),
-            seconds => Ok(Duration::from_secs(seconds)),
-        };
-        self.typed(pair, key, positive)
+        self.typed(pair, key, |text| nonzero(Duration::from_secs(number(text)?)))
     }
 }
 

@@ -18,8 +18,7 @@ impl FlowTask {
         let Some(ground) = partition.ground else { return };
         if partition.is_preserved() {
             let target = ground.end - 1;
-            let is_others = partition.ends_with_others(&self.producers);
-            let reason = if is_others {
+            let reason = if partition.ends_with_others(&self.producers) {
                 StopReason::NotACopy { target, held: None }
             } else {
                 StopReason::NotTheSource { target }

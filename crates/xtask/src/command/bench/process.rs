@@ -47,7 +47,6 @@ impl Nursery {
     /// Starts `command` in a process group of its own. What it prints goes to files, unless its standard output is `piped`.
     pub(super) fn start(&self, mut command: Command, piped: bool) -> Result<Running, Failure> {
         let mut shown = shown(&command);
-        let name = shown.split(' ').next().unwrap_or_default().to_owned();
         if shown.len() > SHOWN_LETTERS {
             shown = shown.chars().take(SHOWN_LETTERS).chain("...".chars()).collect();
         }
@@ -66,7 +65,7 @@ impl Nursery {
         let started = Instant::now();
         let child = command.spawn().map_err(Failure::while_doing(format!("run {shown}")))?;
         self.warden.borrow_mut().started_group(child.id());
-        Ok(Running { child, started, name, shown, stdout, stderr, warden: self.warden.clone(), status: None })
+        Ok(Running { child, started, shown, stdout, stderr, warden: self.warden.clone(), status: None })
     }
 }
 
@@ -75,8 +74,6 @@ impl Nursery {
 pub(super) struct Running {
     pub(super) child: Child,
     pub(super) started: Instant,
-    /// Of the program, without its folder.
-    name: String,
     /// The command line, as far as it is worth repeating.
     shown: String,
     stdout: PathBuf,
@@ -111,7 +108,8 @@ impl Running {
         let said = fs::read(&self.stderr).unwrap_or_default();
         let said = said.get(said.len().saturating_sub(SAID_BYTES)..).unwrap_or_default();
         let said = String::from_utf8_lossy(said);
-        Failure::Failed(format!("{} {what}\n{}\n{}", self.name, self.shown, said.trim()))
+        let program = self.shown.split(' ').next().unwrap_or_default();
+        Failure::Failed(format!("{program} {what}\n{}\n{}", self.shown, said.trim()))
     }
 
     /// Waits until it has ended by itself; a failure of it is one.
