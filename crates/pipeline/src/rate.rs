@@ -3,6 +3,7 @@
 mod turns;
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(250);
 ///
 /// What was sent too much is made up for before anything else is, so that over seconds the bound is exact.
 #[derive(Debug, Clone, Default)]
-pub struct RateLimit(Arc<Mutex<Bucket>>);
+pub struct RateLimit(Arc<Shared>);
 
 /// The same limit, not one of the same size.
 impl PartialEq for RateLimit {
@@ -30,6 +31,13 @@ impl PartialEq for RateLimit {
 }
 
 impl Eq for RateLimit {}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Mostly there is no limit: that is known without a lock.
+    is_set: AtomicBool,
+    bucket: Mutex<Bucket>,
+}
 
 #[derive(Debug, Default)]
 struct Bucket {
@@ -63,22 +71,24 @@ impl RateLimit {
         let mut bucket = self.lock();
         if bucket.bytes_per_second != bytes_per_second {
             *bucket = Bucket { bytes_per_second, ..Bucket::default() };
+            self.0.is_set.store(bytes_per_second.is_some(), Ordering::Relaxed);
         }
     }
 
     /// What it is, in bytes per second.
     pub fn get(&self) -> Option<NonZeroU64> {
-        self.lock().bytes_per_second
+        self.if_set()?.bytes_per_second
     }
 
     /// Bytes that a request may have.
     pub(crate) fn request_bytes(&self) -> usize {
-        self.lock().burst_bytes().map_or(usize::MAX, |bytes| bytes as usize)
+        let burst_bytes = self.if_set().and_then(|bucket| bucket.burst_bytes());
+        burst_bytes.map_or(usize::MAX, |bytes| bytes as usize)
     }
 
     /// When `asker` may send; `None` for now. Who `is_live` goes first; of those alike, who has had the fewest bytes.
     pub(crate) fn wait(&self, asker: u64, is_live: bool, now: Instant) -> Option<Instant> {
-        let mut bucket = self.lock();
+        let mut bucket = self.if_set()?;
         let rate = bucket.bytes_per_second?.get() as f64;
         bucket.fill(now);
         bucket.line_up(asker, is_live);
@@ -105,8 +115,7 @@ impl RateLimit {
 
     /// Notes that `asker` sends `bytes`.
     pub(crate) fn take(&self, asker: u64, bytes: usize) {
-        let mut bucket = self.lock();
-        if bucket.bytes_per_second.is_some() {
+        if let Some(mut bucket) = self.if_set() {
             bucket.allowance -= bytes as f64;
             let Bucket { turns, waiting, .. } = &mut *bucket;
             let least = waiting.iter().map(|waiting| turns.place(waiting.asker)).min();
@@ -114,8 +123,12 @@ impl RateLimit {
         }
     }
 
+    fn if_set(&self) -> Option<MutexGuard<'_, Bucket>> {
+        self.0.is_set.load(Ordering::Relaxed).then(|| self.lock())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Bucket> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

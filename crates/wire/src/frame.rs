@@ -185,6 +185,14 @@ impl Sealed {
         self.frame.payloads.iter().map(piped).sum()
     }
 
+    /// What is in memory before the pipe that comes next, where nothing else comes before it.
+    pub(crate) fn head_before_pipe(&self) -> Option<&[u8]> {
+        match self.frame.payloads.get(self.payload)? {
+            (at, Payload::Pipe(_)) => self.frame.head.get(self.head_read..*at),
+            (_, Payload::Memory(_)) => None,
+        }
+    }
+
     /// The pipe that comes next, if it is one, and whether more follows it.
     pub(crate) fn next_pipe(&mut self) -> Option<(&mut PipedBytes, bool)> {
         let (at, payload) = self.frame.payloads.get_mut(self.payload)?;

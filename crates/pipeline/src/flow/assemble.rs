@@ -2,7 +2,7 @@
 //! brokers demand; partitions take turns.
 
 use super::merge;
-use crate::broker::{LaneKey, TargetLane};
+use crate::broker::{LaneKey, Link, TargetLane};
 use crate::partition::Failure;
 use crate::task::FlowTask;
 use tokio::time::Instant;
@@ -16,6 +16,8 @@ pub(crate) struct Assembled {
     pub(crate) numbers: Vec<u32>,
     /// Bytes of these batches.
     pub(crate) bytes: usize,
+    /// When it was seen that they may be sent.
+    pub(crate) at: Instant,
 }
 
 impl FlowTask {
@@ -27,9 +29,8 @@ impl FlowTask {
     }
 
     /// Notes that a partition has a batch to send.
-    pub(crate) fn make_ready(&mut self, number: u32) {
+    pub(crate) fn make_ready(&mut self, number: u32, now: Instant) {
         let Some(lane) = self.lane_of(number) else { return };
-        let now = Instant::now();
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         if partition.to_fill() > 0 {
             self.to_fill.insert(number);
@@ -61,13 +62,7 @@ impl FlowTask {
     /// Takes the next batch of each ready partition, in turn, until the request is full.
     /// With `only_live` those that are nearly caught up.
     #[inline(never)] // Its instructions are counted.
-    pub(crate) fn assemble(
-        &mut self,
-        key: LaneKey,
-        version: i16,
-        client_id: &str,
-        only_live: bool,
-    ) -> Option<Assembled> {
+    pub(crate) fn assemble(&mut self, key: LaneKey, only_live: bool) -> Option<Assembled> {
         // More partitions than fit a request of merged batches need not be looked at.
         let most_bytes = self.request_bytes();
         for at in 0..most_bytes.div_ceil(merge::MERGED_BYTES) {
@@ -82,7 +77,7 @@ impl FlowTask {
         let now = Instant::now();
         let claim = self.ownership.held(now).map(|claim| claim.number);
         let is_limited = !self.is_unlimited();
-        let lane = self.lanes.get_mut(&key)?;
+        let lane = self.lanes.get_mut(&key).filter(|lane| lane.may_send())?;
         let most = lane.window.batches_per_partition();
         let mut numbers = self.spare_numbers.pop().unwrap_or_default();
         let (mut unready, mut held) = (Vec::new(), Vec::new());
@@ -137,7 +132,7 @@ impl FlowTask {
             }
         }
         for number in unready {
-            self.make_ready(number);
+            self.make_ready(number, now);
         }
         self.hold(held);
         if numbers.is_empty() {
@@ -148,11 +143,12 @@ impl FlowTask {
             return None;
         }
         self.count_for_flow(request_bytes);
-        let frame = self.encode(&mut numbers, version, client_id);
-        Some(Assembled { frame, numbers, bytes: request_bytes })
+        let frame = self.encode(key, &mut numbers)?;
+        Some(Assembled { frame, numbers, bytes: request_bytes, at: now })
     }
 
-    fn encode(&self, numbers: &mut [u32], version: i16, client_id: &str) -> Frame {
+    fn encode(&self, key: LaneKey, numbers: &mut [u32]) -> Option<Frame> {
+        let Link::Open { connection, version } = &self.lanes.get(&key)?.link else { return None };
         numbers.sort_unstable_by_key(|number| {
             self.partitions.get(*number as usize).map(|p| (p.topic, p.partition))
         });
@@ -168,6 +164,7 @@ impl FlowTask {
             })
         };
         let timeout_ms = i32::try_from(self.config.produce_timeout.as_millis()).unwrap_or(i32::MAX);
-        produce::encode(version, client_id, timeout_ms, numbers.iter().filter_map(batch))
+        let batches = numbers.iter().filter_map(batch);
+        Some(produce::encode(*version, connection.client_id(), timeout_ms, batches))
     }
 }

@@ -119,7 +119,7 @@ impl FlowTask {
                 Filled::UpTo(end) => {
                     partition.fenced_with = Some(claim);
                     partition.filled_to(end);
-                    self.make_ready(number);
+                    self.make_ready(number, now);
                     self.note_progress(number);
                     self.end_if_settled(number, now);
                 }

@@ -267,7 +267,7 @@ impl FlowTask {
         }
         self.scratch = batches;
         self.repack_backlog(number);
-        self.make_ready(number);
+        self.make_ready(number, now);
         self.pause_or_unpause(number);
     }
 

@@ -14,6 +14,7 @@ use crate::task::FlowTask;
 use crate::task::events::Event;
 use bytes::Bytes;
 use std::sync::Arc;
+use tokio::time::Instant;
 use verbatim_wire::connection::BufferPool;
 use verbatim_wire::records::codec::{Codec, CodecError, compress, decompress};
 use verbatim_wire::records::merge::{GROWTH_BYTES, MergeError, Merged, Merger};
@@ -284,6 +285,7 @@ impl FlowTask {
         generation: u32,
         count: usize,
         outcome: Result<MergedRun, RunError>,
+        now: Instant,
     ) {
         self.unpacking = self.unpacking.saturating_sub(1);
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
@@ -293,7 +295,7 @@ impl FlowTask {
         let Some(route) = self.routes.topic(partition.topic) else { return };
         partition.is_merging = false;
         partition.take_merged(count, outcome, route.target_traits.max_message_bytes);
-        self.make_ready(number);
+        self.make_ready(number, now);
     }
 }
 

@@ -83,7 +83,7 @@ impl FlowTask {
     #[inline(never)] // Its instructions are counted.
     pub(crate) fn patch(&mut self, number: u32, routed: RoutedBatch, now: Instant) {
         let (producer_id, producer_epoch) = self.producers.records;
-        let oldest_ms = self.oldest_remembered_ms();
+        let oldest_ms = self.remembered.oldest_ms(now);
         let Some(partition) = self.partitions.get_mut(number as usize) else { return };
         let Some(route) = self.routes.topic(partition.topic) else { return };
         let is_old = routed.header.max_timestamp < oldest_ms && !route.target_traits.is_append_time;
@@ -215,7 +215,7 @@ impl FlowTask {
             self.take(number, inspected, now);
         }
         self.repack_backlog(number);
-        self.make_ready(number);
+        self.make_ready(number, now);
         self.pause_or_unpause(number);
         self.realign_if_short(number, now);
     }

@@ -5,7 +5,6 @@ use super::assemble::Assembled;
 use crate::broker::{LaneKey, Link, ProduceInFlight};
 use crate::task::{FlowTask, room};
 use std::ops::Bound;
-use tokio::time::Instant;
 use verbatim_wire::cluster::Lane;
 use verbatim_wire::connection::{Asked, Payloads};
 
@@ -38,29 +37,26 @@ impl FlowTask {
         if lane.requests.is_empty() {
             lane.link.close_if_ended();
         }
-        let (connection, version) = match &lane.link {
-            Link::Open { connection, version } => (connection.clone(), *version),
+        match &lane.link {
+            Link::Open { .. } => {}
             Link::Closed => {
                 self.open_lane(key);
                 return false;
             }
             Link::Opening | Link::Waiting => return false,
-        };
+        }
         if lane.ready.is_empty() || !lane.may_send() {
             return false;
         }
-        let Some(is_live) = self.may_send(key, Instant::now()) else { return false };
+        let Some(is_live) = self.may_send(key) else { return false };
         let Some(room) = room(&self.asked) else { return false };
-        let Some(Assembled { frame, numbers, bytes }) =
-            self.assemble(key, version, connection.client_id(), is_live)
-        else {
-            return false;
-        };
+        let Some(Assembled { frame, numbers, bytes, at }) = self.assemble(key, is_live) else { return false };
         let Some(lane) = self.lanes.get_mut(&key) else { return false };
+        let Link::Open { connection, .. } = &lane.link else { return false };
         let request = lane.next_request;
         lane.next_request += 1;
         lane.window.sent(bytes);
-        lane.requests.push_back(ProduceInFlight { request, numbers, bytes, sent_at: Instant::now() });
+        lane.requests.push_back(ProduceInFlight { request, numbers, bytes, sent_at: at });
         let wait = self.config.produce_timeout;
         let asked = Asked { node: key.node, lane: Lane::Produce(key.index), request };
         connection.submit_to(frame, wait, Payloads::InMemory, asked, room);

@@ -5,7 +5,7 @@ use super::patch::RoutedBatch;
 use crate::error::Side;
 use crate::rate::RateLimit;
 use crate::task::FlowTask;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use verbatim_wire::fetch::{self, TopicIdentity};
 use verbatim_wire::primitives::TopicId;
@@ -50,8 +50,8 @@ pub(crate) struct TargetTraits {
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     topics: Vec<Route>,
-    by_target_name: HashMap<Arc<str>, usize>,
-    by_target_id: HashMap<TopicId, usize>,
+    by_target_name: BTreeMap<Arc<str>, usize>,
+    by_target_id: BTreeMap<TopicId, usize>,
 }
 
 impl Routes {

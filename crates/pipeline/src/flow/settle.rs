@@ -77,7 +77,7 @@ impl FlowTask {
         }
         partition.settle_front(answer.base_offset, now);
         self.first_settled.get_or_insert(now);
-        self.make_ready(number);
+        self.make_ready(number, now);
         self.pause_or_unpause(number);
         self.note_progress(number);
         self.end_if_settled(number, now);

@@ -54,10 +54,11 @@ impl Throttle {
 impl FlowTask {
     /// Whether the flow's limits let another request of a lane pass now, and if so whether it is one of partitions that are nearly caught up
     /// alone: others would go first in their name.
-    pub(crate) fn may_send(&mut self, key: LaneKey, now: Instant) -> Option<bool> {
+    pub(crate) fn may_send(&mut self, key: LaneKey) -> Option<bool> {
         if self.is_unlimited() {
             return Some(false);
         }
+        let now = Instant::now();
         let asker = self.throttle.asker;
         let ready = self.lanes.get(&key).map(|lane| lane.ready.iter());
         let is_live = ready
@@ -91,10 +92,10 @@ impl FlowTask {
         }
     }
 
-    pub(crate) fn try_again_for_rate(&mut self) {
+    pub(crate) fn try_again_for_rate(&mut self, now: Instant) {
         self.throttle.due = None;
         for number in std::mem::take(&mut self.throttle.held) {
-            self.make_ready(number);
+            self.make_ready(number, now);
         }
     }
 

@@ -18,7 +18,7 @@ impl FlowTask {
                 Timer::Leaders(_) | Timer::Claim => {}
                 Timer::Checkpoint => self.checkpoint(now),
                 Timer::Save => self.save_moved(),
-                Timer::Rate => self.try_again_for_rate(),
+                Timer::Rate => self.try_again_for_rate(now),
             }
         }
         self.ask_for_leaders(Side::Source, now);

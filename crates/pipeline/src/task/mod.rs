@@ -15,6 +15,7 @@ mod leaders;
 mod origins;
 mod ownership;
 mod places;
+pub(crate) mod remembered;
 pub(crate) mod timers;
 
 use crate::broker::{Backlogs, LaneKey, SourceBroker, TargetLane};
@@ -31,9 +32,10 @@ use crate::status::{PartitionStatus, Status};
 use events::{Command, Event};
 use leaders::LeaderWatch;
 use ownership::Ownership;
+use remembered::Remembered;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use timers::{Timer, Timers};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -93,6 +95,7 @@ pub(crate) struct FlowTask {
     pub(crate) unpacking: usize,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) timers: Timers,
+    pub(crate) remembered: Remembered,
     /// Where the payloads of large batches go.
     pub(crate) payloads: Payloads,
     /// Kept for its memory.
@@ -138,6 +141,7 @@ impl FlowTask {
         let payloads = if splices { Payloads::InKernel } else { Payloads::InMemory };
         let origins = || Arc::new(Origins::new(source.clone(), config.origin.clone()));
         let origins = (config.forward == Forward::Local).then(origins);
+        let remembered = Remembered::new(config.old_record_age);
         let task = Self {
             origins,
             to_learn: HashSet::new(),
@@ -171,6 +175,7 @@ impl FlowTask {
             unpacking: 0,
             checkpoint: Checkpoint::default(),
             timers: Timers::default(),
+            remembered,
             payloads,
             scratch: Vec::new(),
             spare_numbers: Vec::new(),
@@ -185,8 +190,12 @@ impl FlowTask {
 
     async fn run(mut self, mut inbox: Inbox, mut commands: mpsc::Receiver<Command>) {
         self.timers.set(Instant::now() + self.config.position_interval, Timer::Checkpoint);
+        let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
         let shutdown = loop {
             let due = self.timers.next();
+            if let Some(due) = due.filter(|due| *due != alarm.deadline()) {
+                alarm.as_mut().reset(due);
+            }
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -196,16 +205,17 @@ impl FlowTask {
                 },
                 Some(answered) = inbox.answers.recv() => self.answered(answered, Instant::now()),
                 Some(event) = inbox.events.recv() => self.hear(event, Instant::now()),
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                () = &mut alarm, if due.is_some() => {}
             }
+            let now = Instant::now();
             // Whatever else has come in meanwhile is heard before acting on it.
             while let Ok(answered) = inbox.answers.try_recv() {
-                self.answered(answered, Instant::now());
+                self.answered(answered, now);
             }
             while let Ok(event) = inbox.events.try_recv() {
-                self.hear(event, Instant::now());
+                self.hear(event, now);
             }
-            self.advance(Instant::now());
+            self.advance(now);
         };
         let Some(reply) = shutdown else { return };
         let outcome = self.drain(&mut inbox).await;
@@ -249,7 +259,7 @@ impl FlowTask {
                 self.repacked(number, generation, batches, failure, now);
             }
             Event::Merged { number, generation, count, outcome } => {
-                self.merged(number, generation, count, outcome);
+                self.merged(number, generation, count, outcome, now);
             }
             Event::Saved { changes, outcome } => self.saved(changes, outcome, now),
             Event::Aside { what, denied } => self.tried_aside(what, denied),
@@ -351,14 +361,6 @@ impl FlowTask {
             copied_bytes: self.source.pool().copied_bytes() + self.target.pool().copied_bytes(),
             first_settled: self.first_settled,
         }
-    }
-
-    /// Records with earlier timestamps, in milliseconds since the epoch, may be forgotten by brokers: see
-    /// [`FlowConfig::old_record_age`].
-    pub(crate) fn oldest_remembered_ms(&self) -> i64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let oldest = now.saturating_sub(self.config.old_record_age);
-        i64::try_from(oldest.as_millis()).unwrap_or(0)
     }
 
     /// Runs `work` beside the task; its result comes back as an event.

@@ -106,7 +106,7 @@ impl FlowTask {
                     if is_leading {
                         self.to_lead.insert(number);
                     }
-                    self.make_ready(number);
+                    self.make_ready(number, now);
                 }
             }
             Ok(Claimed::Theirs(wait)) => {

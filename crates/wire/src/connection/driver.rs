@@ -123,6 +123,7 @@ impl Driver {
         in_flight: &InFlight,
     ) -> Cause {
         tokio::select! {
+            biased;
             ended = write_requests(writer, queued, in_flight, &self.pool) => match ended {
                 Ok(()) => Cause::Closed { during: None },
                 Err(error) => cause_of(error, in_flight),

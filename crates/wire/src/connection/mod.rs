@@ -9,6 +9,7 @@ mod buffers;
 mod driver;
 mod error;
 mod handshake;
+mod inflow;
 mod reading;
 mod reply;
 mod writing;

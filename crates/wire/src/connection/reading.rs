@@ -1,18 +1,19 @@
 //! The reading half of a connection's task.
 
 use super::buffers::Buffer;
-use super::driver::{Driver, InFlight, Oldest, cause_of};
+use super::driver::{Driver, InFlight, Oldest};
 use super::error::Cause;
+use super::inflow::{Inflow, read_some};
 use super::reply::Received;
 use crate::fetch::{self, Scan, Step};
-use crate::pipe::{Cut, Filled, PIPED_BYTES, PipedBytes, Tail, is_refused};
+use crate::pipe::{Cut, PIPED_BYTES, PipedBytes, Tail, is_refused};
 use crate::transport::Half;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use std::convert::Infallible;
-use std::io;
-use std::ops::RangeInclusive;
-use tokio::io::{AsyncRead, AsyncReadExt, Interest};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use tokio::io::AsyncRead;
 
 /// What an answer begins with.
 const CORRELATION_ID_BYTES: usize = 4;
@@ -71,16 +72,20 @@ impl Driver {
         in_flight: &InFlight,
     ) -> Result<(i32, Received), Cause> {
         while early.len() < 4 {
-            reader.wants(if early.len() == 0 { in_flight.together_bytes() } else { 0 });
-            // What a Fetch answer brings is to stay where it is put.
-            let most = match in_flight.oldest() {
-                Some(Oldest { scan_as: Some(_), .. }) => FIELDS_BYTES,
-                Some(Oldest { api_key: fetch::API_KEY, .. }) => 4 - early.len(),
-                Some(_) => EARLY_BYTES,
-                None if early.is_usual => EARLY_BYTES,
-                None => 4 - early.len(),
-            };
-            read_some(reader, &mut early.room().limit(most), in_flight).await?;
+            // What is under way may have become more by the time there is something to read.
+            poll_fn(|context| {
+                reader.wants(if early.len() == 0 { in_flight.together_bytes() } else { 0 });
+                // What a Fetch answer brings is to stay where it is put.
+                let most = match in_flight.oldest() {
+                    Some(Oldest { scan_as: Some(_), .. }) => FIELDS_BYTES,
+                    Some(Oldest { api_key: fetch::API_KEY, .. }) => 4 - early.len(),
+                    Some(_) => EARLY_BYTES,
+                    None if early.is_usual => EARLY_BYTES,
+                    None => 4 - early.len(),
+                };
+                pin!(read_some(reader, &mut early.room().limit(most), in_flight)).poll(context)
+            })
+            .await?;
         }
         let prefix = early.take_prefix();
         let size = i32::from_be_bytes(prefix);
@@ -104,16 +109,20 @@ impl Driver {
             early.take_into(&mut buffer.bytes);
             // What goes to memory without TLS may come from afar: there the system's receive window grows with what is read.
             let is_waited_for = scan.is_some() || reader.tcp().is_none();
+            let mut inflow = match scan {
+                Some(_) => Inflow::of_payloads(reader, in_flight, len),
+                None => Inflow::new(reader, in_flight),
+            };
             let len = match scan {
                 Some(version) => {
                     cuts.reserve(USUAL_CUTS.min(len / least));
                     let scan = Scan::new(version, len, CORRELATION_ID_BYTES, least..=*most_piped);
-                    leave_out(reader, scan, &mut buffer, &mut cuts, most_piped, in_flight).await?
+                    leave_out(&mut inflow, scan, &mut buffer, &mut cuts, most_piped).await?
                 }
                 None => len,
             };
             let whole = if is_waited_for { len } else { 0 };
-            read_until(reader, &mut buffer, len..=len, whole, in_flight).await?;
+            inflow.read_until(&mut buffer, len..=len, whole).await?;
             buffer.freeze()
         };
         self.pool.copied(prefix.len() + answer.len());
@@ -126,13 +135,12 @@ impl Driver {
 
 /// Reads an answer, but for the large payloads in it, as far as there are pipes for them. What is left is to be read: the
 /// answer's length in memory is returned. `most_piped` becomes less where payloads do not fit.
-async fn leave_out(
-    reader: &mut (impl AsyncRead + Half),
+async fn leave_out<R: AsyncRead + Half>(
+    inflow: &mut Inflow<'_, R>,
     mut scan: Scan,
     buffer: &mut Buffer,
     cuts: &mut Vec<Cut>,
     most_piped: &mut usize,
-    in_flight: &InFlight,
 ) -> Result<usize, Cause> {
     let mut ahead = FIELDS_BYTES;
     let mut after_last = 0;
@@ -142,8 +150,8 @@ async fn leave_out(
             // So many fields without a payload are not worth a closer look.
             Step::Read(bytes) if bytes > after_last + MOST_WITHOUT_PAYLOAD_BYTES => return Ok(scan.len()),
             Step::Read(bytes) => {
-                let most = scan.len().min(buffer.bytes.len() + ahead).max(bytes);
-                read_until(reader, buffer, bytes..=most, scan.len(), in_flight).await?;
+                let most = (buffer.bytes.len() + ahead).max(bytes + FIELDS_BYTES).min(scan.len()).max(bytes);
+                inflow.read_until(buffer, bytes..=most, scan.len()).await?;
                 // Fields of many partitions without records.
                 ahead = MOST_FIELDS_BYTES.min(ahead * 2);
                 continue;
@@ -153,7 +161,7 @@ async fn leave_out(
         ahead = FIELDS_BYTES;
         after_last = buffer.bytes.len();
         let Some(mut piped) = PipedBytes::none_yet() else { return Ok(scan.len()) };
-        match fill(reader, &mut piped, bytes, scan.len() - buffer.bytes.len()).await {
+        match inflow.fill(&mut piped, bytes, scan.len() - buffer.bytes.len()).await {
             Ok(()) => {}
             // Not here, then: nothing has been moved.
             Err(error) if piped.len() == 0 && is_refused(&error) => {
@@ -161,7 +169,7 @@ async fn leave_out(
                 *most_piped = 0;
                 return Ok(scan.len());
             }
-            Err(error) => return Err(cause_of(error, in_flight)),
+            Err(error) => return Err(inflow.failed(error)),
         }
         let have = buffer.bytes.len();
         if piped.len() == bytes {
@@ -171,61 +179,9 @@ async fn leave_out(
             // It comes in pieces too small for a pipe: most others will.
             *most_piped = piped.len() / 4 * 3;
             buffer.grow(scan.len());
-            piped.read_into(&mut buffer.bytes).map_err(|error| cause_of(error, in_flight))?;
+            piped.read_into(&mut buffer.bytes).map_err(|error| inflow.failed(error))?;
             return Ok(scan.len());
         }
-    }
-}
-
-/// Moves the next `bytes` into a pipe, or fewer if no more fit it, of `left` that are still to come of the answer.
-async fn fill(reader: &mut impl Half, piped: &mut PipedBytes, bytes: usize, left: usize) -> io::Result<()> {
-    while piped.len() < bytes {
-        let Some(tcp) = reader.tcp() else { return Ok(()) };
-        match tcp.try_io(Interest::READABLE, || piped.fill(tcp, bytes - piped.len())) {
-            Ok(Filled::More) => {}
-            Ok(Filled::Full) => return Ok(()),
-            Ok(Filled::End) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                reader.wants(left - piped.len());
-                reader.will_wait();
-                if let Some(tcp) = reader.tcp() {
-                    tcp.readable().await?;
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Reads on until the fewest of `bytes` are there, and as many more of them as have come by then, of an answer that will have
-/// `whole` in memory or will leave more out; 0 where none of it is to be waited for.
-async fn read_until(
-    reader: &mut (impl AsyncRead + Half),
-    buffer: &mut Buffer,
-    bytes: RangeInclusive<usize>,
-    whole: usize,
-    in_flight: &InFlight,
-) -> Result<(), Cause> {
-    buffer.grow(*bytes.end());
-    while buffer.bytes.len() < *bytes.start() {
-        let have = buffer.bytes.len();
-        reader.wants(whole.saturating_sub(have));
-        read_some(reader, &mut (&mut buffer.bytes).limit(bytes.end() - have), in_flight).await?;
-    }
-    Ok(())
-}
-
-/// Reads what there is, as far as `room` goes.
-async fn read_some(
-    reader: &mut (impl AsyncRead + Unpin),
-    room: &mut impl BufMut,
-    in_flight: &InFlight,
-) -> Result<(), Cause> {
-    match reader.read_buf(room).await {
-        Ok(0) => Err(cause_of(io::ErrorKind::UnexpectedEof.into(), in_flight)),
-        Ok(_) => Ok(()),
-        Err(error) => Err(cause_of(error, in_flight)),
     }
 }
 

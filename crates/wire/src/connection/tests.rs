@@ -1,3 +1,4 @@
+use super::driver::{InFlight, Waiting};
 use super::*;
 use crate::transport::MemoryConnector;
 use bytes::{BufMut, BytesMut};
@@ -185,22 +186,47 @@ async fn answers_are_read_together_where_much_is_under_way() {
             ids.push(peer.request().await.2);
         }
         let body = vec![0; least - 8];
-        // Waited for since before anything was under way.
-        peer.answer(ids[0], &body).await;
-        assert_eq!(next().await, Some((0, true)));
-        if payload == 50_000 {
-            // Of five the first two, for three others are enough to do.
-            peer.answer(ids[1], &body).await;
-            assert!(tokio::time::timeout(Duration::from_millis(50), next()).await.is_err());
-            peer.answer(ids[2], &body).await;
-            for number in 1..3 {
+        // Of six the first three, for three others are enough to do.
+        let together = if payload == 50_000 { 3 } else { 1 };
+        for (number, id) in ids.iter().enumerate() {
+            peer.answer(*id, &body).await;
+            if number + 1 < together {
+                assert!(tokio::time::timeout(Duration::from_millis(50), next()).await.is_err());
+            } else if number + 1 == together {
+                for number in 0..together {
+                    assert_eq!(next().await, Some((number, true)));
+                }
+            } else {
                 assert_eq!(next().await, Some((number, true)));
             }
-            ids.drain(1..3);
         }
-        for (number, id) in (6 - ids.len()..6).zip(&ids).skip(1) {
-            peer.answer(*id, &body).await;
-            assert_eq!(next().await, Some((number, true)));
-        }
+    }
+}
+
+/// So many bytes under way, answers of 100 bytes: how much is waited for.
+#[test]
+fn what_is_waited_for_leaves_enough_behind_it() {
+    let cases: [(&[usize], usize); 7] = [
+        (&[], 0),
+        (&[1 << 20], 0),
+        (&[50, 50, 50, 50, 50, 50], 0),
+        (&[130_000, 130_000], 0),
+        (&[130_000, 130_000, 130_000], 100),
+        (&[130_000, 130_000, 130_000, 130_000, 130_000], 300),
+        (&[130_000, 132_000, 1_000], 100),
+    ];
+    for (requests, expected) in cases {
+        let in_flight = InFlight::default();
+        in_flight.lock().extend(requests.iter().map(|bytes| Waiting {
+            correlation_id: 0,
+            api_key: 0,
+            scan_as: None,
+            request_bytes: *bytes,
+            least_answer_bytes: 100,
+            timeout: Duration::ZERO,
+            deadline: tokio::time::Instant::now(),
+            reply: Reply::Call(Box::new(|_| ())),
+        }));
+        assert_eq!(in_flight.together_bytes(), expected, "{requests:?}");
     }
 }

@@ -61,7 +61,11 @@ pub(super) async fn write_requests(
             write_piped(tcp, &rest, &mut sealed).await?;
             rest.clear();
             if sealed.remaining() <= rest.inline_size() {
-                rest.extend(std::iter::from_fn(|| sealed.has_remaining().then(|| sealed.get_u8())));
+                while sealed.has_remaining() {
+                    let bytes = sealed.chunk();
+                    rest.extend_from_slice(bytes);
+                    sealed.advance(bytes.len());
+                }
                 continue;
             }
         } else {
@@ -86,7 +90,7 @@ async fn write_piped(tcp: &TcpStream, before: &[u8], frame: &mut Sealed) -> io::
     while frame.has_pipe() {
         if before.is_empty() && frame.next_pipe().is_some() {
             let pour = || frame.next_pipe().map_or(Ok(0), |(piped, more)| piped.pour(tcp, more));
-            match tcp.async_io(Interest::WRITABLE, pour).await {
+            match when_writable(tcp, pour).await {
                 Ok(count) => frame.poured(count),
                 // What is left in the pipe is still there.
                 Err(error) if is_refused(&error) => frame.gather()?,
@@ -94,19 +98,35 @@ async fn write_piped(tcp: &TcpStream, before: &[u8], frame: &mut Sealed) -> io::
             }
             continue;
         }
-        let send = || {
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            let [first, others @ ..] = &mut slices;
-            *first = IoSlice::new(before);
-            let filled = frame.chunks_vectored(others);
-            SockRef::from(tcp).send_vectored_with_flags(slices.get(..=filled).unwrap_or_default(), MORE)
+        let socket = SockRef::from(tcp);
+        let count = match frame.head_before_pipe().filter(|_| before.is_empty()) {
+            Some(head) => when_writable(tcp, || socket.send_with_flags(head, MORE)).await?,
+            None => {
+                let send = || {
+                    let mut slices = [IoSlice::new(&[]); PIECES];
+                    let [first, others @ ..] = &mut slices;
+                    *first = IoSlice::new(before);
+                    let filled = frame.chunks_vectored(others);
+                    socket.send_vectored_with_flags(slices.get(..=filled).unwrap_or_default(), MORE)
+                };
+                when_writable(tcp, send).await?
+            }
         };
-        let count = tcp.async_io(Interest::WRITABLE, send).await?;
         let of_before = count.min(before.len());
         before = before.get(of_before..).unwrap_or_default();
         frame.advance(count - of_before);
     }
     Ok(())
+}
+
+/// Writes at once if there is room, which there mostly is, and waits for it otherwise.
+async fn when_writable(tcp: &TcpStream, mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match tcp.try_io(Interest::WRITABLE, &mut write) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tcp.writable().await?,
+            outcome => return outcome,
+        }
+    }
 }
 
 /// The system waits for what follows before it sends the rest of a packet (`MSG_MORE` of `man 2 send`).

@@ -8,7 +8,7 @@ use super::answer::{FetchAnswer, FetchedPartition, TopicRef};
 use super::request::{FetchLimits, PartitionFields, SessionFields, TopicIdentity, encode};
 use crate::frame::Frame;
 use crate::primitives::TopicId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// What is to be fetched from a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub struct FetchSession {
     /// Numbers whose request fields the broker does not have yet.
     changed: Vec<u32>,
     forgotten: Vec<(TopicIdentity, i32)>,
-    by_name: HashMap<Box<[u8]>, BTreeMap<i32, u32>>,
-    by_id: HashMap<TopicId, BTreeMap<i32, u32>>,
+    by_name: BTreeMap<Box<[u8]>, BTreeMap<i32, u32>>,
+    by_id: BTreeMap<TopicId, BTreeMap<i32, u32>>,
 }
 
 #[derive(Debug)]

@@ -1,72 +1,31 @@
 //! Payloads that stay in the kernel: splice(2) moves them from a socket into a pipe, and from the pipe into another socket, as
 //! references to the kernel's own pages. No byte of them is copied, and none enters the process (Linux; `man 2 splice`).
 //!
-//! A pipe holds one payload at a time and is used again after it. Pipes are two file descriptors each, so there are few
-//! (at most 240, by the process's limit of descriptors); where none is to be had payloads are read into memory, as everywhere else.
+//! A pipe holds one payload at a time and is used again after it. A large answer comes in through a wider one, its basin. Pipes are two
+//! file descriptors each, so there are few (see [`stock`]); where none is to be had payloads are read into memory, as everywhere else.
 
+mod basin;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
+mod stock;
 
 #[cfg(not(target_os = "linux"))]
 use elsewhere as system;
 #[cfg(target_os = "linux")]
 use linux as system;
 
+pub(crate) use basin::Basin;
+
 use crate::connection::BufferPool;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use system::Pipe;
+use std::sync::{Arc, Mutex, PoisonError};
+use stock::{Open, PAYLOADS};
 use tokio::net::TcpStream;
-
-/// No more pipes than this: with room for 64 pages each they stay below what the kernel lets a user without privileges have
-/// (`/proc/sys/fs/pipe-user-pages-soft`, 16,384 pages).
-const MOST_PIPES: usize = 240;
-/// For so many of the process's file descriptors there may be one pipe, which takes two.
-const DESCRIPTORS_PER_PIPE: usize = 6;
 
 /// Payloads below this are cheaper read and written; above the upper bound they may not fit a pipe.
 pub(crate) const PIPED_BYTES: std::ops::RangeInclusive<usize> = 32 << 10..=160 << 10;
-
-/// Pipes that hold nothing.
-#[expect(clippy::vec_box, reason = "each goes from here to where it is used, and back, as it is")]
-static SPARE: Mutex<Vec<Box<Open>>> = Mutex::new(Vec::new());
-static OPEN: AtomicUsize = AtomicUsize::new(0);
-
-/// How many pipes the process may have, by its limit of file descriptors.
-fn most_pipes() -> usize {
-    static MOST: OnceLock<usize> = OnceLock::new();
-    *MOST.get_or_init(|| MOST_PIPES.min(system::most_descriptors() / DESCRIPTORS_PER_PIPE))
-}
-
-/// A pipe, counted, and what is in it.
-#[derive(Debug)]
-struct Open {
-    pipe: Pipe,
-    len: usize,
-    /// Where so many bytes count as alive.
-    counted: Option<(Arc<BufferPool>, usize)>,
-}
-
-impl Open {
-    fn new() -> Option<Box<Self>> {
-        if OPEN.fetch_add(1, Ordering::Relaxed) < most_pipes()
-            && let Ok(pipe) = Pipe::open()
-        {
-            return Some(Box::new(Self { pipe, len: 0, counted: None }));
-        }
-        OPEN.fetch_sub(1, Ordering::Relaxed);
-        None
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// What came of filling a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +52,7 @@ pub(crate) struct PipedBytes(Option<Box<Open>>);
 impl PipedBytes {
     /// An empty pipe, if one is to be had.
     pub(crate) fn none_yet() -> Option<Self> {
-        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.or_else(Open::new).map(|open| Self(Some(open)))
+        PAYLOADS.take().map(|open| Self(Some(open)))
     }
 
     /// Bytes in it.
@@ -115,9 +73,20 @@ impl PipedBytes {
     /// Those of the stream; `WouldBlock` where it has nothing.
     pub(crate) fn fill(&mut self, stream: &TcpStream, most: usize) -> io::Result<Filled> {
         let Some(open) = &mut self.0 else { return Ok(Filled::Full) };
-        let (outcome, bytes) = open.pipe.fill(stream, most)?;
-        open.len += bytes;
-        Ok(outcome)
+        match open.pipe.fill(stream, most) {
+            Ok(0) => Ok(Filled::End),
+            Ok(bytes) => {
+                open.len += bytes;
+                Ok(Filled::More)
+            }
+            // A stream without bytes and a pipe without room answer alike, also where the stream has ended.
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && open.len > 0 && open.pipe.is_full()? =>
+            {
+                Ok(Filled::Full)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Moves bytes into the stream, as many as it takes; with `more` it is told that others follow.
@@ -154,10 +123,7 @@ impl Drop for PipedBytes {
         if let Some((pool, bytes)) = open.counted.take() {
             pool.went(bytes);
         }
-        // With something in it a pipe is of no use to the next.
-        if open.len == 0 {
-            SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(open);
-        }
+        open.give_back();
     }
 }
 

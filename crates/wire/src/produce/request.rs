@@ -8,6 +8,7 @@ use crate::pipe::Tail;
 use crate::primitives::{put_count, put_no_tags, put_string};
 use crate::records::HEADER_BYTES;
 use bytes::{BufMut, Bytes};
+use smallvec::SmallVec;
 
 /// The one batch a partition may have in a request.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,9 @@ pub struct ProduceBatch<'a> {
 
 /// Payloads below this are copied into the head: a vectored write's entry costs more than the copy.
 const CHAIN_BYTES: usize = 1024;
+
+/// More than these in a request have their list in memory of its own.
+const USUAL_BATCHES: usize = 8;
 
 /// More than what a request takes besides its topics and partitions.
 const FIXED_BYTES: usize = 64;
@@ -67,14 +71,15 @@ pub fn encode<'a>(
     version: i16,
     client_id: &str,
     timeout_ms: i32,
-    batches: impl Iterator<Item = ProduceBatch<'a>> + Clone,
+    batches: impl Iterator<Item = ProduceBatch<'a>>,
 ) -> Frame {
     let flexible = is_flexible(version);
-    let mut count = 0;
-    let bytes: usize = batches.clone().inspect(|_| count += 1).map(|batch| batch.copied_bytes()).sum();
+    // Whoever has them looks each up: once.
+    let batches: SmallVec<[ProduceBatch<'a>; USUAL_BATCHES]> = batches.collect();
+    let bytes: usize = batches.iter().map(ProduceBatch::copied_bytes).sum();
     let mut frame = Frame::request_of(API_KEY, version, client_id, flexible, FIXED_BYTES + bytes);
-    frame.reserve_payloads(count);
-    frame.expect_answer(least_bytes(count));
+    frame.reserve_payloads(batches.len());
+    frame.expect_answer(least_bytes(batches.len()));
     let out = frame.body();
     if flexible {
         out.put_u8(0); // transactional id: null
@@ -84,23 +89,19 @@ pub fn encode<'a>(
     out.put_i16(-1); // acks: all in-sync replicas
     out.put_i32(timeout_ms);
 
-    let next = batches.clone().skip(1).map(Some).chain(std::iter::once(None));
-    let topics =
-        batches.clone().zip(next).filter(|(batch, next)| next.is_none_or(|next| next.topic != batch.topic));
-    put_count(out, flexible, topics.count());
-    let mut rest = batches.peekable();
-    while let Some(first) = rest.peek().copied() {
-        let of_topic = |batch: &ProduceBatch<'_>| batch.topic == first.topic;
-        let in_topic = rest.clone().take_while(of_topic).count();
+    let topics = || batches.chunk_by(|batch, next| batch.topic == next.topic);
+    put_count(out, flexible, topics().count());
+    for of_topic in topics() {
+        let Some(ProduceBatch { topic, .. }) = of_topic.first() else { continue };
         let out = frame.body();
         if uses_topic_ids(version) {
-            out.put_slice(&first.topic.id.0);
+            out.put_slice(&topic.id.0);
         } else {
-            put_string(out, flexible, &first.topic.name);
+            put_string(out, flexible, &topic.name);
         }
-        put_count(out, flexible, in_topic);
-        for batch in rest.by_ref().take(in_topic) {
-            put_batch(&mut frame, flexible, &batch);
+        put_count(out, flexible, of_topic.len());
+        for batch in of_topic {
+            put_batch(&mut frame, flexible, batch);
         }
         put_no_tags(frame.body(), flexible);
     }

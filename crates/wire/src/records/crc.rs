@@ -42,13 +42,38 @@ pub fn shift(crc: u32, zero_bytes: u32) -> u32 {
         if digit != 0
             && let Some(&power) = powers.get(usize::from(digit))
         {
-            shifted = multiply(shifted, power);
+            shifted = product(shifted, power);
         }
     }
     shifted
 }
 
-/// `a * b mod P` in the reflected representation.
+/// What the four lowest bits, times `x^4`, are `mod P`.
+static REDUCED: [u32; 16] = {
+    let mut table = [0; 16];
+    let mut bits = 0;
+    while bits < 16 {
+        table[bits as usize] = multiply(bits, ONE >> 4);
+        bits += 1;
+    }
+    table
+};
+
+/// [`multiply`], four bits of `b` at a time: a table of what they can be, and a look-up each.
+fn product(a: u32, b: u32) -> u32 {
+    let times_x = |a: u32| (a >> 1) ^ (POLYNOMIAL & 0u32.wrapping_sub(a & 1));
+    let (x0, x1) = (a, times_x(a));
+    let (x2, x3) = (times_x(x1), times_x(times_x(x1)));
+    let (low, high) = ([0, x3, x2, x2 ^ x3], [0, x1, x0, x0 ^ x1]);
+    let multiples: [u32; 16] = std::array::from_fn(|bits| high[bits >> 2] ^ low[bits & 3]);
+    // From the highest power of x on, which is the lowest bit.
+    (0..8).fold(0, |product: u32, digit| {
+        let bits = (b >> (4 * digit)) & 15;
+        (product >> 4) ^ REDUCED[(product & 15) as usize] ^ multiples[bits as usize]
+    })
+}
+
+/// `a * b mod P` in the reflected representation, bit by bit.
 const fn multiply(mut a: u32, mut b: u32) -> u32 {
     let mut product = 0;
     while b != 0 {
@@ -92,6 +117,13 @@ mod tests {
             let mut long = head.clone();
             long.resize(head.len() + zeros, 0);
             prop_assert_eq!(shift(linear(&head), u32::try_from(zeros).unwrap()), linear(&long));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn four_bits_at_a_time_make_the_same_product(a: u32, b: u32) {
+            prop_assert_eq!(product(a, b), multiply(a, b));
         }
     }
 

@@ -4,7 +4,7 @@
 use super::super::{Asked, BufferPool, Cause, Connection, ConnectionConfig, Payloads, Reception};
 use crate::cluster::Lane;
 use crate::fetch::{FetchAnswer, FetchLimits, FetchSession, Isolation};
-use crate::pipe::PipedBytes;
+use crate::pipe::{Basin, PipedBytes};
 use crate::records::{Batch, BatchHeader, Entry, Walker};
 use crate::transport::TcpConnector;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,6 +12,7 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{ApiVersionsResponse, FetchResponse, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use socket2::SockRef;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,6 +156,8 @@ async fn send(dice: &mut Dice, stream: &mut TcpStream, frame: &[u8], sending: Se
 /// A broker that speaks Fetch in `version` and answers every request with `body`.
 async fn serve(listener: TcpListener, version: i16, body: Bytes, mut dice: Dice, sending: Sending) {
     let (mut stream, _) = listener.accept().await.unwrap();
+    // More than one answer may be on its way.
+    SockRef::from(&stream).set_send_buffer_size(1 << 20).unwrap();
     while let Ok(len) = stream.read_i32().await {
         let mut request = vec![0; usize::try_from(len).unwrap()];
         stream.read_exact(&mut request).await.unwrap();
@@ -219,6 +222,15 @@ async fn served(version: i16, body: &Bytes, dice: Dice, sending: Sending) -> (Co
 
 /// The answer to a Fetch request, with payloads left out.
 async fn fetched(connection: &Connection, version: i16) -> Reception {
+    let [answer] = fetched_at_once(connection, version).await;
+    answer
+}
+
+/// The answers to so many, all of them asked before the first is read.
+async fn fetched_at_once<const REQUESTS: usize>(
+    connection: &Connection,
+    version: i16,
+) -> [Reception; REQUESTS] {
     let limits = FetchLimits {
         max_wait_ms: 0,
         min_bytes: 1,
@@ -226,12 +238,18 @@ async fn fetched(connection: &Connection, version: i16) -> Reception {
         partition_max_bytes: 1 << 20,
         isolation: Isolation::ReadUncommitted,
     };
-    let frame = FetchSession::default().next_request(version, "test", &limits);
-    let (answered, mut answers) = mpsc::channel(1);
-    let asked = Asked { node: 0, lane: Lane::Fetch(0), request: 0 };
-    let room = answered.reserve_owned().await.unwrap();
-    connection.submit_to(frame, Duration::ZERO, Payloads::InKernel, asked, room);
-    answers.recv().await.unwrap().answer
+    let (answered, mut answers) = mpsc::channel(REQUESTS);
+    for request in 0..REQUESTS as u64 {
+        let frame = FetchSession::default().next_request(version, "test", &limits);
+        let asked = Asked { node: 0, lane: Lane::Fetch(0), request };
+        let room = answered.clone().reserve_owned().await.unwrap();
+        connection.submit_to(frame, Duration::ZERO, Payloads::InKernel, asked, room);
+    }
+    let mut received = Vec::new();
+    while received.len() < REQUESTS {
+        received.push(answers.recv().await.unwrap().answer);
+    }
+    received.try_into().unwrap()
 }
 
 /// Fetches one answer with payloads left out, and compares it with the same read as a whole; how many were left out.
@@ -260,6 +278,47 @@ async fn what_is_left_out_belongs_where_it_was() {
         left_out += compared(seed, if seed % 2 == 0 { Sending::AtOnce } else { Sending::InChunks }).await;
     }
     assert!(left_out > 150, "{left_out}");
+}
+
+/// Few of them have one, where there are many connections.
+#[tokio::test]
+async fn without_basins_payloads_are_left_out_as_well() {
+    let _pipes = PIPES.lock().await;
+    let all: Vec<_> = std::iter::from_fn(Basin::none_yet).collect();
+    assert!(!all.is_empty());
+    let mut left_out = 0;
+    for seed in 0..60 {
+        left_out += compared(seed, if seed % 2 == 0 { Sending::AtOnce } else { Sending::InChunks }).await;
+    }
+    assert!(left_out > 60, "{left_out}");
+}
+
+/// What is moved into a basin ends where the answer does, however much of the next is there already.
+#[tokio::test]
+async fn answers_that_come_right_behind_each_other_are_told_apart() {
+    let _pipes = PIPES.lock().await;
+    let body = answer_with(&[(66_000, false); 3]);
+    let (connection, pool) = served(16, &body, Dice(3), Sending::AtOnce).await;
+    for answer in fetched_at_once::<4>(&connection, 16).await {
+        let (found, gathered) = told(answer.unwrap().into_fetched(16).unwrap(), &pool);
+        let (all, _) = told(FetchAnswer::decode(16, &body).unwrap(), &pool);
+        assert_eq!((found, gathered), (all, 3));
+    }
+}
+
+#[tokio::test]
+async fn what_a_lost_connection_left_in_a_basin_is_not_in_the_next_answer() {
+    let _pipes = PIPES.lock().await;
+    let body = answer_with(&[(65_000, false); 5]);
+    for crumbs in (1..500).step_by(20) {
+        let (connection, _) = served(16, &body, Dice(crumbs as u64), Sending::OnlyCrumbs(crumbs)).await;
+        let error = fetched(&connection, 16).await.unwrap_err();
+        assert!(matches!(error.cause, Cause::Closed { during: Some(1) }), "{crumbs} crumbs: {error}");
+        let (connection, pool) = served(16, &body, Dice(3), Sending::AtOnce).await;
+        let (found, _) = told(fetched(&connection, 16).await.unwrap().into_fetched(16).unwrap(), &pool);
+        let (all, _) = told(FetchAnswer::decode(16, &body).unwrap(), &pool);
+        assert_eq!(found, all, "{crumbs} crumbs");
+    }
 }
 
 #[tokio::test]
