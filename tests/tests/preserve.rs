@@ -246,6 +246,27 @@ async fn what_others_wrote_is_not_taken_for_a_copy() {
     }
 }
 
+/// Nor where the source is another topic by the time it is to be compared.
+#[tokio::test(start_paused = true)]
+async fn nor_is_it_where_the_source_is_created_again() {
+    let stage = Stage::new();
+    stage.topic("t", 1);
+    fill(&stage.source, "t", 0, 10);
+    stage.target.append("t", 0, &numbered("somebody else's", 10).build()).unwrap();
+    stage.source.on(ApiKey::Fetch, |_| Control::Error(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+    let flow = started(&stage).await;
+    let asked = || stage.source.requests().iter().any(|request| request.api == ApiKey::Fetch);
+    eventually("the source is asked", asked).await;
+    stage.source.delete_topic("t").unwrap();
+    stage.source.create_topic("t", 1, &[]).unwrap();
+    soon("it stops", async { flow.caught_up().await.unwrap_err() }).await;
+    let status = flow.status().await.unwrap();
+    let (_, reason) = status.stopped().next().unwrap();
+    assert!(matches!(**reason, StopReason::NotACopy { target: 9, held: None }), "{reason}");
+    assert!(!reason.calls_for_reseed());
+    assert_eq!(stage.target.log_end("t", 0).unwrap(), 10);
+}
+
 /// Three instances at once: one fills, all copy, nothing is there twice.
 #[tokio::test(start_paused = true)]
 async fn three_instances_at_once() {

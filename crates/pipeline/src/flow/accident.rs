@@ -135,7 +135,6 @@ impl FlowTask {
     pub(crate) fn accident(&mut self, number: u32, accident: Accident, now: Instant) {
         self.leave_session(number);
         let goes_on = self.config.on_source_accident == OnSourceAccident::Continue;
-        let producers = self.producers;
         let Some(partition) = self.partition(number) else { return };
         if let Accident::OutOfRange { wanted, log_end, .. } = accident
             && wanted > log_end
@@ -149,15 +148,7 @@ impl FlowTask {
         partition.ending = Some(if goes_on && !(is_backward && partition.is_preserved()) {
             ending
         } else {
-            let reason = match accident {
-                // Not to be deleted by any policy.
-                Accident::OutOfRange { log_start, log_end, .. } if partition.ends_with_others(&producers) => {
-                    let target = partition.settled.target_offset - 1;
-                    StopReason::NotACopy { target, held: Some((log_start, log_end)) }
-                }
-                accident => accident.reason(),
-            };
-            Ending::Stop(Arc::new(reason))
+            Ending::Stop(Arc::new(accident.reason()))
         });
         self.end_if_settled(number, now);
     }

@@ -1,6 +1,7 @@
 //! What is read next, where it goes and which sequence number it gets.
 
 use super::{Partition, Producers};
+use crate::error::StopReason;
 use crate::flow::inspect::InspectedBatch;
 use crate::flow::merge;
 use crate::positions::Position;
@@ -116,10 +117,23 @@ impl Partition {
         is_part || patch::is_copy(original, &copy)
     }
 
-    /// Whether the batch that the target ends with is yet to be found in the source and none of `producers` wrote it: the topic may
-    /// be somebody's own.
-    pub(crate) fn ends_with_others(&self, producers: &Producers) -> bool {
-        self.is_preserved() && self.cursor.landmark.is_some_and(|landmark| !producers.wrote(&landmark.header))
+    /// `reason`, or another where that calls for the target topic to be deleted, the batch that it ends with is yet to be found in the
+    /// source, and none of `producers` wrote that: the topic may be somebody's own, and no policy is to delete it.
+    pub(crate) fn unless_it_is_others(
+        &self,
+        reason: &Arc<StopReason>,
+        producers: &Producers,
+    ) -> Arc<StopReason> {
+        let is_others = |landmark: Landmark| !producers.wrote(&landmark.header);
+        if !reason.calls_for_reseed() || !self.is_preserved() || !self.cursor.landmark.is_some_and(is_others)
+        {
+            return reason.clone();
+        }
+        let held = match **reason {
+            StopReason::OutOfRange { log_start, log_end, .. } => Some((log_start, log_end)),
+            _ => None,
+        };
+        Arc::new(StopReason::NotACopy { target: self.settled.target_offset - 1, held })
     }
 
     /// Whether a batch can be one of several that the target has as one: known once the last of them is there.

@@ -18,12 +18,7 @@ impl FlowTask {
         let Some(ground) = partition.ground else { return };
         if partition.is_preserved() {
             let target = ground.end - 1;
-            let reason = if partition.ends_with_others(&self.producers) {
-                StopReason::NotACopy { target, held: None }
-            } else {
-                StopReason::NotTheSource { target }
-            };
-            return self.stop(number, &Arc::new(reason));
+            return self.stop(number, &Arc::new(StopReason::NotTheSource { target }));
         }
         let leaders = (partition.source.leader, partition.target.leader);
         let (Some((source_leader, _)), Some(target_leader)) = leaders else {

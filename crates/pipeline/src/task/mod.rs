@@ -299,7 +299,9 @@ impl FlowTask {
             return;
         }
         self.to_fill.remove(&number);
+        let producers = self.producers;
         let Some(partition) = self.partition(number) else { return };
+        let reason = partition.unless_it_is_others(reason, &producers);
         partition.rewind();
         partition.in_flight = 0;
         partition.answered = 0;
