@@ -17,19 +17,26 @@ const BASIN_BYTES: usize = 192 << 10;
 pub(super) struct Inflow<'a, R> {
     reader: &'a mut R,
     basin: Option<Basin>,
+    /// Whether more is to come through it.
+    has_payloads: bool,
     in_flight: &'a InFlight,
 }
 
 impl<'a, R: AsyncRead + Half> Inflow<'a, R> {
     /// One that goes into memory.
     pub(super) fn new(reader: &'a mut R, in_flight: &'a InFlight) -> Self {
-        Self { reader, basin: None, in_flight }
+        Self { reader, basin: None, has_payloads: false, in_flight }
     }
 
     /// One of `len` bytes that payloads are to be left out of.
     pub(super) fn of_payloads(reader: &'a mut R, in_flight: &'a InFlight, len: usize) -> Self {
         let basin = (len >= BASIN_BYTES).then(Basin::none_yet).flatten();
-        Self { reader, basin, in_flight }
+        Self { reader, basin, has_payloads: true, in_flight }
+    }
+
+    /// The rest of it goes into memory, for which the way through the basin would be a detour.
+    pub(super) fn has_no_more_payloads(&mut self) {
+        self.has_payloads = false;
     }
 
     /// Moves the next `bytes` into a pipe, or fewer if no more fit it, of `left` that are still to come of the answer.
@@ -55,9 +62,10 @@ impl<'a, R: AsyncRead + Half> Inflow<'a, R> {
         Ok(())
     }
 
-    /// Sees to it that there is something in the basin, if there is a basin, of `left` bytes to come.
+    /// Sees to it that there is something in the basin, if more is to come through one, of `left` bytes to come.
     async fn refill(&mut self, left: usize) -> io::Result<()> {
-        while let Some(basin) = &mut self.basin
+        while self.has_payloads
+            && let Some(basin) = &mut self.basin
             && basin.len() == 0
             && let Some(tcp) = self.reader.tcp()
         {
@@ -97,7 +105,7 @@ impl<'a, R: AsyncRead + Half> Inflow<'a, R> {
             if let Err(error) = self.refill(left).await {
                 return Err(self.failed(error));
             }
-            if let Some(basin) = &mut self.basin {
+            if let Some(basin) = self.basin.as_mut().filter(|basin| basin.len() > 0) {
                 let read = basin.read(&mut buffer.bytes, bytes.end() - have);
                 read.map_err(|error| cause_of(error, self.in_flight))?;
                 continue;

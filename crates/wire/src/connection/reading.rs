@@ -122,6 +122,7 @@ impl Driver {
                 None => len,
             };
             let whole = if is_waited_for { len } else { 0 };
+            inflow.has_no_more_payloads();
             inflow.read_until(&mut buffer, len..=len, whole).await?;
             buffer.freeze()
         };
