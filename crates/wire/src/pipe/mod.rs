@@ -2,7 +2,7 @@
 //! references to the kernel's own pages. No byte of them is copied, and none enters the process (Linux; `man 2 splice`).
 //!
 //! A pipe holds one payload at a time and is used again after it. A large answer comes in through a wider one, its basin. Pipes are two
-//! file descriptors each, so there are few (see [`stock`]); where none is to be had payloads are read into memory, as everywhere else.
+//! file descriptors each, so there are few (`stock.rs`); where none is to be had payloads are read into memory, as everywhere else.
 
 mod basin;
 #[cfg(not(target_os = "linux"))]
