@@ -37,13 +37,9 @@ impl FlowTask {
         if lane.requests.is_empty() {
             lane.link.close_if_ended();
         }
-        match &lane.link {
-            Link::Open { .. } => {}
-            Link::Closed => {
-                self.open_lane(key);
-                return false;
-            }
-            Link::Opening | Link::Waiting => return false,
+        if matches!(lane.link, Link::Closed) {
+            self.open_lane(key);
+            return false;
         }
         if lane.ready.is_empty() || !lane.may_send() {
             return false;

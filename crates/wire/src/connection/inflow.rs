@@ -18,25 +18,25 @@ pub(super) struct Inflow<'a, R> {
     reader: &'a mut R,
     basin: Option<Basin>,
     /// Whether more is to come through it.
-    has_payloads: bool,
+    is_refilled: bool,
     in_flight: &'a InFlight,
 }
 
 impl<'a, R: AsyncRead + Half> Inflow<'a, R> {
     /// One that goes into memory.
     pub(super) fn new(reader: &'a mut R, in_flight: &'a InFlight) -> Self {
-        Self { reader, basin: None, has_payloads: false, in_flight }
+        Self { reader, basin: None, is_refilled: false, in_flight }
     }
 
-    /// One of `len` bytes that payloads are to be left out of.
-    pub(super) fn of_payloads(reader: &'a mut R, in_flight: &'a InFlight, len: usize) -> Self {
-        let basin = (len >= BASIN_BYTES).then(Basin::none_yet).flatten();
-        Self { reader, basin, has_payloads: true, in_flight }
+    /// Payloads are to be left out of it, which has `len` bytes with them.
+    pub(super) fn has_payloads(&mut self, len: usize) {
+        self.basin = (len >= BASIN_BYTES).then(Basin::none_yet).flatten();
+        self.is_refilled = true;
     }
 
     /// The rest of it goes into memory, for which the way through the basin would be a detour.
     pub(super) fn has_no_more_payloads(&mut self) {
-        self.has_payloads = false;
+        self.is_refilled = false;
     }
 
     /// Moves the next `bytes` into a pipe, or fewer if no more fit it, of `left` that are still to come of the answer.
@@ -64,7 +64,7 @@ impl<'a, R: AsyncRead + Half> Inflow<'a, R> {
 
     /// Sees to it that there is something in the basin, if more is to come through one, of `left` bytes to come.
     async fn refill(&mut self, left: usize) -> io::Result<()> {
-        while self.has_payloads
+        while self.is_refilled
             && let Some(basin) = &mut self.basin
             && basin.len() == 0
             && let Some(tcp) = self.reader.tcp()

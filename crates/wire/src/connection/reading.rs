@@ -109,20 +109,19 @@ impl Driver {
             early.take_into(&mut buffer.bytes);
             // What goes to memory without TLS may come from afar: there the system's receive window grows with what is read.
             let is_waited_for = scan.is_some() || reader.tcp().is_none();
-            let mut inflow = match scan {
-                Some(_) => Inflow::of_payloads(reader, in_flight, len),
-                None => Inflow::new(reader, in_flight),
-            };
+            let mut inflow = Inflow::new(reader, in_flight);
             let len = match scan {
                 Some(version) => {
                     cuts.reserve(USUAL_CUTS.min(len / least));
                     let scan = Scan::new(version, len, CORRELATION_ID_BYTES, least..=*most_piped);
-                    leave_out(&mut inflow, scan, &mut buffer, &mut cuts, most_piped).await?
+                    inflow.has_payloads(len);
+                    let len = leave_out(&mut inflow, scan, &mut buffer, &mut cuts, most_piped).await?;
+                    inflow.has_no_more_payloads();
+                    len
                 }
                 None => len,
             };
             let whole = if is_waited_for { len } else { 0 };
-            inflow.has_no_more_payloads();
             inflow.read_until(&mut buffer, len..=len, whole).await?;
             buffer.freeze()
         };
@@ -151,7 +150,7 @@ async fn leave_out<R: AsyncRead + Half>(
             // So many fields without a payload are not worth a closer look.
             Step::Read(bytes) if bytes > after_last + MOST_WITHOUT_PAYLOAD_BYTES => return Ok(scan.len()),
             Step::Read(bytes) => {
-                let most = (buffer.bytes.len() + ahead).max(bytes + FIELDS_BYTES).min(scan.len()).max(bytes);
+                let most = (buffer.bytes.len() + ahead).max(bytes + FIELDS_BYTES).min(scan.len());
                 inflow.read_until(buffer, bytes..=most, scan.len()).await?;
                 // Fields of many partitions without records.
                 ahead = MOST_FIELDS_BYTES.min(ahead * 2);

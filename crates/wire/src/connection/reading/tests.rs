@@ -270,13 +270,19 @@ async fn compared(seed: u64, sending: Sending) -> usize {
     left_out
 }
 
+/// The same for so many answers, which come at once and in chunks by turns.
+async fn compared_all(answers: u64) -> usize {
+    let mut left_out = 0;
+    for seed in 0..answers {
+        left_out += compared(seed, if seed % 2 == 0 { Sending::AtOnce } else { Sending::InChunks }).await;
+    }
+    left_out
+}
+
 #[tokio::test]
 async fn what_is_left_out_belongs_where_it_was() {
     let _pipes = PIPES.lock().await;
-    let mut left_out = 0;
-    for seed in 0..150 {
-        left_out += compared(seed, if seed % 2 == 0 { Sending::AtOnce } else { Sending::InChunks }).await;
-    }
+    let left_out = compared_all(150).await;
     assert!(left_out > 150, "{left_out}");
 }
 
@@ -286,10 +292,7 @@ async fn without_basins_payloads_are_left_out_as_well() {
     let _pipes = PIPES.lock().await;
     let all: Vec<_> = std::iter::from_fn(Basin::none_yet).collect();
     assert!(!all.is_empty());
-    let mut left_out = 0;
-    for seed in 0..60 {
-        left_out += compared(seed, if seed % 2 == 0 { Sending::AtOnce } else { Sending::InChunks }).await;
-    }
+    let left_out = compared_all(60).await;
     assert!(left_out > 60, "{left_out}");
 }
 
