@@ -131,7 +131,7 @@ pub(super) fn usage() -> String {
 usage: cargo xtask bench [LOAD ...] [OPTIONS]
 
 Starts two real Kafka clusters of one broker on this machine and lets verbatim and others copy the same topics from one to
-the other, in turn (A B A B), each into a topic that was just created. Prints a Markdown table per load: medians of all
+the other, in turn (A B B A), each into a topic that was just created. Prints a Markdown table per load: medians of all
 rounds, smallest and largest in parentheses. Needs Java and Maven; Go for franz-go.
 
 loads (all, where none is named):

@@ -34,12 +34,20 @@ pub(super) fn warm_up(session: &Session, load: &str, job: &Job) -> Result<(), Fa
     measured(&session.stage, contender, job, &run_name(load, "warm-up")).map(|_| ())
 }
 
-/// The rounds, from 1, each with the numbers of all `turns` in their order: it begins with another every time, because brokers get faster
-/// for long and a run feels what the one before it left behind.
+/// The rounds, from 1, each with the numbers of all `turns` in their order. Each round begins with another, because brokers get faster
+/// for long. A run feels what the one before it left behind, so that each follows each other one equally often: in as many rounds as
+/// there are turns, or twice as many where that is odd (E. J. Williams, "Experimental designs balanced for the estimation of
+/// residual effects of treatments", 1949).
 pub(super) fn order(rounds: usize, turns: usize) -> impl Iterator<Item = (usize, usize)> {
     (1..=rounds).flat_map(move |round| {
         let first = (round - 1) % turns.max(1);
-        (first..turns).chain(0..first).map(move |number| (round, number))
+        let is_mirrored = turns % 2 == 1 && round % 2 == 0;
+        (0..turns).map(move |at| {
+            // 0, 1, -1, 2, -2 ... of the first.
+            let (ahead, behind) = if at % 2 == 1 { (at.div_ceil(2), 0) } else { (0, at / 2) };
+            let (ahead, behind) = if is_mirrored { (behind, ahead) } else { (ahead, behind) };
+            (round, (first + ahead + turns - behind) % turns)
+        })
     })
 }
 
@@ -87,14 +95,25 @@ fn run_name(load: &str, rest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::order;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
-    fn each_round_begins_with_another() {
-        let order: Vec<_> = order(4, 3).collect();
-        let rounds: Vec<Vec<usize>> =
-            order.chunks(3).map(|round| round.iter().map(|(_, number)| *number).collect()).collect();
-        assert_eq!(rounds, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
-        assert_eq!((order.first(), order.last()), (Some(&(1, 0)), Some(&(4, 2))));
+    fn each_comes_after_each_other_as_often() {
+        for turns in 1..9 {
+            let order: Vec<_> = order(turns * 2, turns).collect();
+            let mut pairs = BTreeMap::new();
+            for (number, round) in order.chunks(turns).enumerate() {
+                assert!(round.iter().all(|(round, _)| *round == number + 1));
+                let round: Vec<_> = round.iter().map(|(_, turn)| *turn).collect();
+                assert_eq!(round.first(), Some(&(number % turns)), "each round begins with another");
+                assert_eq!(round.iter().collect::<BTreeSet<_>>().len(), turns, "{round:?}");
+                for pair in round.windows(2) {
+                    *pairs.entry(pair.to_vec()).or_insert(0) += 1;
+                }
+            }
+            assert_eq!(pairs.len(), turns * (turns - 1));
+            assert!(pairs.values().all(|times| *times == 2), "{turns}: {pairs:?}");
+        }
         assert_eq!(super::order(3, 0).count(), 0);
     }
 }
