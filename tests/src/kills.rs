@@ -155,7 +155,7 @@ impl Story {
 
     fn interrupt(&mut self, verbatim: Verbatim) -> TestResult<&'static str> {
         self.ends += 1;
-        // Not INT: until it listens, that is lost where a shell in the background has it ignored.
+        // Not INT: where a shell in the background has that ignored, it is sent only once it has an effect.
         verbatim.signal("TERM")?;
         let ended = verbatim.ended(PATIENCE)?;
         self.log += &ended.stderr;

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How long a run may take that ought to end by itself. Generous: two cores carry two tests with their clusters.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+/// SIGINT, which is signal 2, in a mask of signals.
+const SIGINT_BIT: u64 = 1 << 1;
 /// Lines of a log worth repeating in a message.
 const TAIL_LINES: usize = 40;
 
@@ -187,7 +189,17 @@ impl Verbatim {
     }
 
     /// Sends a signal by name: `INT` is what Ctrl-C sends.
+    ///
+    /// What a shell runs in the background ignores that one, and so does all that it starts, until it asks for it. Sent before, it
+    /// would have no effect at all, instead of ending the process: then that moment is waited for.
     pub fn signal(&self, name: &str) -> Result<(), Error> {
+        let deadline = Instant::now() + PATIENCE;
+        while name == "INT" && self.ignores_interrupts() {
+            if Instant::now() > deadline {
+                return Err(self.late("end of ignoring SIGINT"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let mut kill = Command::new("kill");
         kill.arg(format!("-{name}")).arg(self.child.id().to_string()).stderr(Stdio::null());
         kill.status().map(drop).map_err(Error::io("run kill"))
@@ -199,13 +211,24 @@ impl Verbatim {
         self.log()
     }
 
+    /// Whether SIGINT has no effect on it; `false` as well where the system does not say.
+    fn ignores_interrupts(&self) -> bool {
+        let ignored = self.status("SigIgn:").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+        // One that has ended is there until it is waited for.
+        ignored.is_some_and(|mask| mask & SIGINT_BIT != 0) && self.status("State:").as_deref() != Some("Z")
+    }
+
     /// Resident memory now and at most so far, in KiB; `None` where the system does not say.
     pub fn resident_kib(&self) -> Option<(u64, u64)> {
+        let kib = |name| self.status(name)?.parse().ok();
+        Some((kib("VmRSS:")?, kib("VmHWM:")?))
+    }
+
+    /// The first word after `name` in what Linux says of the process (proc_pid_status(5)).
+    fn status(&self, name: &str) -> Option<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let field = |name: &str| -> Option<u64> {
-            status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
-        };
-        Some((field("VmRSS:")?, field("VmHWM:")?))
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        value.split_whitespace().next().map(str::to_owned)
     }
 
     /// CPU time used so far.

@@ -2,13 +2,14 @@
 //! go away at any time. Needs no Kafka.
 
 use std::fs::{self, File};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use verbatim_testbroker::TestCluster;
 use verbatim_tests::TestResult;
 use verbatim_tests::scenario::fill;
-use verbatim_tests::verbatim::executable;
+use verbatim_tests::verbatim::{PATIENCE, Verbatim, executable};
 
 /// A file of the test's own, removed with it.
 struct Config(PathBuf);
@@ -67,6 +68,23 @@ async fn copy_of(topic: &str) -> TestResult<(TestCluster, TestCluster, Vec<Strin
     let words = ["run", "--from", &from, "--to", &to, "--topics", topic, "--until-caught-up"];
     let arguments = words.map(str::to_owned).to_vec();
     Ok((source, target, arguments))
+}
+
+/// Before it listens for the signal that ends it as any program; from its first request on it ends with a word and 0.
+#[test]
+fn an_early_ctrl_c_ends_it() -> TestResult {
+    for has_connected in [false, true] {
+        // Nobody answers: it has something to wait for whenever the signal comes.
+        let silent = TcpListener::bind("127.0.0.1:0")?;
+        let cluster = silent.local_addr()?.to_string();
+        let verbatim = Verbatim::start(&["run", "--from", &cluster, "--to", &cluster, "--topics", "orders"])?;
+        let _connection = if has_connected { Some(silent.accept()?) } else { None };
+        verbatim.signal("INT")?;
+        let ended = verbatim.ended(PATIENCE)?;
+        let is_said = ended.complaint() == "verbatim: ended before it began to copy";
+        assert!(is_said && ended.code == Some(0) || !has_connected && ended.code.is_none(), "{ended:?}");
+    }
+    Ok(())
 }
 
 #[test]

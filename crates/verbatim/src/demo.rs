@@ -3,6 +3,7 @@
 use crate::arguments::DemoArguments;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::signals::Endings;
 use crate::{output, units};
 use std::time::Instant;
 use verbatim_mirror::{Mirror, MirrorConfig};
@@ -37,12 +38,13 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     let config = MirrorConfig::new(TOPIC)?;
     let mut progress = Progress::start(Instant::now());
     let mirror = Mirror::start(connect(&source).await?, connect(&target).await?, config).await?;
+    let mut endings = Endings::listen();
     let mut redraw = tokio::time::interval(progress.interval());
     loop {
         tokio::select! {
             _ = redraw.tick() => progress.show(&mirror.flow().status().await?),
             outcome = mirror.flow().caught_up() => break outcome?,
-            () = crate::signals::first() => return Err(Failure::Interrupted),
+            () = endings.next() => return Err(Failure::Interrupted),
         }
     }
     let status = mirror.flow().status().await?;

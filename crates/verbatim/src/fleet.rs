@@ -3,13 +3,15 @@
 use crate::arguments::{ConfigArguments, RunArguments};
 use crate::failure::Failure;
 use crate::http::{Door, Watched};
+use crate::output;
 use crate::progress::Progress;
-use crate::signals::Hangups;
-use crate::{output, signals};
+use crate::signals::{Endings, Hangups};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
-use verbatim_mirror::{Fleet, FleetView, MirrorError, Setup, look_for_takeover, plan_flow, report_groups};
+use verbatim_mirror::{
+    Fleet, FleetView, MirrorError, Setup, Takeover, look_for_takeover, plan_flow, report_groups,
+};
 use verbatim_pipeline::Status;
 
 /// Reads a configuration; what has no effect in it is logged.
@@ -73,14 +75,12 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     if until_caught_up {
         setup.flows.retain(|flow| flow.is_enabled);
     }
+    let mut endings = Endings::listen();
     let door = Door::open(*http).await?;
     let mut takeovers = BTreeMap::new();
     if *takeover {
-        for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
-            let found = look_for_takeover(&setup, &flow.name).await.map_err(of(&flow.name))?;
-            output::answer(&format!("flow {}:\n{found}", flow.name))?;
-            takeovers.insert(flow.name.clone(), found);
-        }
+        let Some(found) = endings.unless(look_for_takeovers(&setup)).await else { return Ok(()) };
+        takeovers = found?;
     }
     let fleet = Fleet::start_from(&setup, &takeovers);
     let view = fleet.view();
@@ -89,7 +89,7 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     let caught_up =
         async { if until_caught_up { view.clone().caught_up().await } else { std::future::pending().await } };
     let failed = tokio::select! {
-        () = signals::first() => {
+        () = endings.first() => {
             tracing::info!("ending: letting what is under way be answered; Ctrl-C again ends at once");
             Vec::new()
         }
@@ -105,6 +105,17 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     }
     let listed: Vec<String> = failed.iter().map(|(flow, why)| format!("flow {flow}: {why}")).collect();
     Err(Failure::Flows(listed.join("\n")))
+}
+
+/// Looks where a MirrorMaker 2 stands that the flows replace, and prints it.
+async fn look_for_takeovers(setup: &Setup) -> Result<BTreeMap<String, Takeover>, Failure> {
+    let mut takeovers = BTreeMap::new();
+    for flow in setup.flows.iter().filter(|flow| flow.is_enabled) {
+        let found = look_for_takeover(setup, &flow.name).await.map_err(of(&flow.name))?;
+        output::answer(&format!("flow {}:\n{found}", flow.name))?;
+        takeovers.insert(flow.name.clone(), found);
+    }
+    Ok(takeovers)
 }
 
 /// Reads the file again with every SIGHUP, for its rates; never ends.

@@ -3,8 +3,9 @@
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::http::{Door, Watched};
+use crate::output;
 use crate::progress::Progress;
-use crate::{output, signals};
+use crate::signals::Endings;
 use std::path::PathBuf;
 use std::time::Instant;
 use verbatim_mirror::{Mirror, MirrorConfig, StartOf, is_flow_name};
@@ -69,15 +70,19 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), Failure> {
     }
     config.may_wait_for_topics = !until_caught_up;
 
+    let mut endings = Endings::listen();
     let door = Door::open(http).await?;
-    let (source, target) = tokio::join!(connect("--from", source), connect("--to", target));
-    let mut mirror = Mirror::start(source?, target?, config).await?;
+    let begin = Box::pin(async {
+        let (source, target) = tokio::join!(connect("--from", source), connect("--to", target));
+        Ok::<_, Failure>(Mirror::start(source?, target?, config).await?)
+    });
+    let Some(begun) = endings.unless(begin).await else { return Ok(()) };
+    let mirror = begun?;
     if mirror.topics() == 0 {
         tracing::warn!("no topic of the source cluster matches --topics {topics} yet; waiting for one");
     }
-    mirror.say_offsets("").await?;
     let _telling = door.map(|door| door.tell(Watched::Flow { name, view: mirror.flow().view() }));
-    copy(mirror, Progress::start(started), until_caught_up).await
+    copy(mirror, endings, Progress::start(started), until_caught_up).await
 }
 
 fn cluster_config(
@@ -105,9 +110,14 @@ async fn connect(option: &'static str, config: ClusterConfig) -> Result<Cluster,
 }
 
 /// Copies until caught up, told to end, or nothing is left that runs.
-async fn copy(mut mirror: Mirror, mut progress: Progress, until_caught_up: bool) -> Result<(), Failure> {
+async fn copy(
+    mut mirror: Mirror,
+    endings: Endings,
+    mut progress: Progress,
+    until_caught_up: bool,
+) -> Result<(), Failure> {
     let outcome = tokio::select! {
-        () = signals::first() => {
+        () = endings.first() => {
             tracing::info!("ending: letting what is under way be answered; Ctrl-C again ends at once");
             Ok(())
         }
@@ -122,6 +132,7 @@ async fn copy(mut mirror: Mirror, mut progress: Progress, until_caught_up: bool)
 }
 
 async fn watch(mirror: &mut Mirror, progress: &mut Progress, until_caught_up: bool) -> Result<(), Failure> {
+    mirror.say_offsets("").await?;
     if !until_caught_up {
         return keep_up(mirror, progress).await;
     }

@@ -2,56 +2,90 @@
 
 use crate::output;
 use std::process;
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for the first signal; from then on the next one ends the process.
-pub(crate) async fn first() {
-    next().await;
-    tokio::spawn(async {
-        next().await;
-        output::aside(b"verbatim: ended at once; what was under way is looked up at the next start\n");
-        process::exit(130);
-    });
+/// Ctrl-C and SIGTERM. The first process of a container has nothing to end it unless it listens.
+pub(crate) struct Endings {
+    #[cfg(unix)]
+    interrupts: Option<Signal>,
+    #[cfg(unix)]
+    terminations: Option<Signal>,
+}
+
+impl Endings {
+    /// From now on they do not end the process by themselves.
+    pub(crate) fn listen() -> Self {
+        #[cfg(unix)]
+        return Self {
+            interrupts: signal(SignalKind::interrupt()).ok(),
+            terminations: signal(SignalKind::terminate()).ok(),
+        };
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            () = heard(&mut self.interrupts) => {}
+            () = heard(&mut self.terminations) => {}
+        }
+        #[cfg(not(unix))]
+        drop(tokio::signal::ctrl_c().await);
+    }
+
+    /// Waits for the first; from then on the next one ends the process.
+    pub(crate) async fn first(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            output::aside(b"verbatim: ended at once; what was under way is looked up at the next start\n");
+            process::exit(130);
+        });
+    }
+
+    /// What `beginning` comes to; `None`, and it is dropped, if a signal comes first.
+    pub(crate) async fn unless<T>(&mut self, beginning: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.next() => {
+                output::aside(b"verbatim: ended before it began to copy\n");
+                None
+            }
+            begun = beginning => Some(begun),
+        }
+    }
 }
 
 /// SIGHUPs. One that comes while another is seen to is not lost.
-pub(crate) struct Hangups(#[cfg(unix)] Option<tokio::signal::unix::Signal>);
+pub(crate) struct Hangups(#[cfg(unix)] Option<Signal>);
 
 impl Hangups {
     /// From now on they do not end the process.
     pub(crate) fn listen() -> Self {
         Self(
             #[cfg(unix)]
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+            signal(SignalKind::hangup()).ok(),
         )
     }
 
     /// Waits for the next; for ever where there is none.
     pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
-        if let Some(hangups) = &mut self.0
-            && hangups.recv().await.is_some()
-        {
-            return;
-        }
+        heard(&mut self.0).await;
+        #[cfg(not(unix))]
         std::future::pending().await
     }
 }
 
+/// Waits for the next of a kind; for ever where there is none.
 #[cfg(unix)]
-async fn next() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+async fn heard(signals: &mut Option<Signal>) {
+    if let Some(signals) = signals
+        && signals.recv().await.is_some()
+    {
+        return;
     }
-}
-
-#[cfg(not(unix))]
-async fn next() {
-    drop(tokio::signal::ctrl_c().await);
+    std::future::pending().await
 }

@@ -107,7 +107,7 @@ impl<'a, R: AsyncRead + Half> Inflow<'a, R> {
             }
             if let Some(basin) = self.basin.as_mut().filter(|basin| basin.len() > 0) {
                 let read = basin.read(&mut buffer.bytes, bytes.end() - have);
-                read.map_err(|error| cause_of(error, self.in_flight))?;
+                read.map_err(|error| self.failed(error))?;
                 continue;
             }
             self.reader.wants(left);
