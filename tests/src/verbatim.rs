@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use xtask::stat;
+
 /// How long a run may take that ought to end by itself. Generous: two cores carry two tests with their clusters.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 /// SIGINT, which is signal 2, in a mask of signals.
@@ -85,7 +87,7 @@ fn build() -> io::Result<PathBuf> {
 
 /// CPU time that a process has used, by its id or as `self`.
 pub fn cpu_time(process: &str) -> io::Result<Duration> {
-    let fields = xtask::stat::fields(process)?;
+    let fields = stat::fields(process)?;
     let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap_or(0));
     Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
 }
@@ -213,22 +215,16 @@ impl Verbatim {
 
     /// Whether SIGINT has no effect on it; `false` as well where the system does not say.
     fn ignores_interrupts(&self) -> bool {
-        let ignored = self.status("SigIgn:").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+        let ignored: Option<String> = stat::named(self.child.id(), "SigIgn:");
+        let ignored = ignored.and_then(|mask| u64::from_str_radix(&mask, 16).ok());
         // One that has ended is there until it is waited for.
-        ignored.is_some_and(|mask| mask & SIGINT_BIT != 0) && self.status("State:").as_deref() != Some("Z")
+        ignored.is_some_and(|mask| mask & SIGINT_BIT != 0) && !stat::has_ended(self.child.id())
     }
 
     /// Resident memory now and at most so far, in KiB; `None` where the system does not say.
     pub fn resident_kib(&self) -> Option<(u64, u64)> {
-        let kib = |name| self.status(name)?.parse().ok();
+        let kib = |name| stat::named(self.child.id(), name);
         Some((kib("VmRSS:")?, kib("VmHWM:")?))
-    }
-
-    /// The first word after `name` in what Linux says of the process (proc_pid_status(5)).
-    fn status(&self, name: &str) -> Option<String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-        value.split_whitespace().next().map(str::to_owned)
     }
 
     /// CPU time used so far.

@@ -77,11 +77,12 @@ pub(crate) async fn run(path: &Path, arguments: &RunArguments) -> Result<(), Fai
     }
     let mut endings = Endings::listen();
     let door = Door::open(*http).await?;
-    let mut takeovers = BTreeMap::new();
-    if *takeover {
+    let takeovers = if *takeover {
         let Some(found) = endings.unless(look_for_takeovers(&setup)).await else { return Ok(()) };
-        takeovers = found?;
-    }
+        found?
+    } else {
+        BTreeMap::new()
+    };
     let fleet = Fleet::start_from(&setup, &takeovers);
     let view = fleet.view();
     let _telling = door.map(|door| door.tell(Watched::Fleet(view.clone())));

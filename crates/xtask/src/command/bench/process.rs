@@ -1,10 +1,10 @@
 //! Processes of a benchmark: none outlives it, and what they said is there when one fails.
 
-use super::usage::has_ended;
 use crate::command::Failure;
 use crate::command::process::shown;
 use crate::kafka::target_directory;
 use crate::kafka::warden::Warden;
+use crate::stat;
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::io::Read;
@@ -90,7 +90,7 @@ impl Running {
 
     /// Whether it has ended; it is not waited for, so that its CPU time stays readable.
     pub(super) fn has_ended(&self) -> bool {
-        has_ended(self.child.id())
+        stat::has_ended(self.child.id())
     }
 
     /// What it printed until it ended: of a pipe, what was not read of it before.

@@ -20,9 +20,7 @@ pub(super) fn of_process(pid: u32) -> Option<Usage> {
     let fields = stat::fields(pid).ok()?;
     let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok());
     let cpu_seconds = ticks.sum::<f64>() / TICKS;
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.and_then(|text| text.split_whitespace().next()).and_then(|kib| kib.parse::<f64>().ok());
+    let peak: Option<f64> = stat::named(pid, "VmHWM:");
     Some(Usage { cpu_seconds, peak_rss_mib: peak.unwrap_or(0.0) / 1024.0 })
 }
 
@@ -36,11 +34,6 @@ pub(super) fn of_family(pid: u32) -> Option<Usage> {
         }
     }
     Some(total)
-}
-
-/// Whether the process has ended, waited for or not.
-pub(super) fn has_ended(pid: u32) -> bool {
-    stat::fields(pid).map_or(true, |fields| matches!(fields.split_whitespace().next(), Some("Z" | "X")))
 }
 
 fn descendants(ancestor: u32) -> Vec<u32> {
@@ -66,6 +59,6 @@ mod tests {
     fn this_process_has_used_something() {
         let usage = of_family(std::process::id()).unwrap();
         assert!(usage.peak_rss_mib > 0.5, "{usage:?}");
-        assert!(!has_ended(std::process::id()));
+        assert!(!stat::has_ended(std::process::id()));
     }
 }
