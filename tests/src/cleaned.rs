@@ -20,7 +20,7 @@ pub fn compact(scene: &Scene, topic: &str, partitions: u32, mode: MixMode) -> Te
         let mix = Mix { records: Some(3_000), always_keyed: true, numbered: true, data: "random", ..mix };
         scene.programs.produce(&scene.source(), topic, &mix)?;
     }
-    wait_until("the cleaner to be done", PATIENCE, || is_clean(&scene.clusters.source, topic, count))?;
+    wait_until("the cleaner to be done", PATIENCE, || is_clean(scene.source_logs(), topic, count))?;
     let (mut inside, mut between, mut tombstones) = (0, 0, 0);
     for (partition, seen) in scene.programs.records(&scene.source(), topic, Isolation::Committed)? {
         tombstones += seen.iter().filter(|record| record.value_bytes.is_none()).count();

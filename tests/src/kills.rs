@@ -3,14 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use xtask::kafka::Options;
-
 use crate::replication::{Offsets, Replication};
 use crate::scenario::Dice;
 use crate::scene::Scene;
 use crate::verbatim::{PATIENCE, Verbatim};
 use crate::waiting::wait_until;
-use crate::workload::{EAGER_CLEANER, Stream, Workload, keep_log, seed};
+use crate::workload::{Stream, Workload, keep_log, seed};
 use crate::{Failure, TestResult};
 
 /// How often to look whether the target has grown.
@@ -27,28 +25,26 @@ pub fn killed_while(
 ) -> TestResult {
     let seed = seed()?;
     let mut dice = Dice::new(seed);
-    let options =
-        |side: &str| Options::new(format!("{name}-{side}")).property(EAGER_CLEANER.0, EAGER_CLEANER.1);
-    let Some(scene) = Scene::open(options("source"), options("target"))? else { return Ok(()) };
-    let mut workload = Workload::begin(&scene, streams)?;
+    let Some(scene) = Scene::shared_and_cleaned()? else { return Ok(()) };
+    let mut workload = Workload::begin(scene, name, streams)?;
     workload.batches_may_differ = words.contains(&"adaptive");
-    let replication = Replication::new(&scene, name, &workload.pattern()).offsets(offsets).with(words);
+    let replication = Replication::new(scene, name, &workload.pattern()).offsets(offsets).with(words);
     let mut story = Story::default();
     let told = |failure: &Failure, log: &str| -> Failure {
         let kept = keep_log(&format!("kills-{name}.log"), log);
         format!("VERBATIM_SEED={seed}: {failure:?}\nall instances logged to {kept:?}").into()
     };
     for round in 0..rounds {
-        let struck = story.round(round, &scene, &workload, &replication, &mut dice);
+        let struck = story.round(round, scene, &workload, &replication, &mut dice);
         struck.map_err(|failure| told(&failure, &story.log))?;
     }
     // The short form may be over before the cleaner has found anything.
-    wait_until("the cleaner to run", PATIENCE, || workload.is_thinned(&scene))?;
+    wait_until("the cleaner to run", PATIENCE, || workload.is_thinned(scene))?;
     workload.finish()?;
     let ended = replication.catch_up().map_err(|failure| told(&failure, &story.log))?;
     story.log += &ended.stderr;
 
-    let tally = workload.compare(&scene, offsets == Offsets::Preserve)?;
+    let tally = workload.compare(scene, offsets == Offsets::Preserve)?;
     println!("{name}: {story}; {tally}; {}", ended.stdout.trim());
     if tally.violations.is_empty() {
         return Ok(());

@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::fs;
-
-use xtask::kafka::Cluster;
+use std::path::Path;
 
 use crate::TestResult;
 use crate::java::{Mix, MixMode, Running};
@@ -32,7 +31,7 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct Stream {
     /// The topic.
-    pub topic: &'static str,
+    pub topic: String,
     /// What kind it is.
     pub kind: Kind,
     /// What is written.
@@ -42,7 +41,7 @@ pub struct Stream {
 
 impl Stream {
     /// A topic with records of the present.
-    pub fn new(topic: &'static str, kind: Kind, partitions: u32, rate: u32) -> Self {
+    pub fn new(topic: &str, kind: Kind, partitions: u32, rate: u32) -> Self {
         let is_compacted = matches!(kind, Kind::Compacted | Kind::CompactedTwice);
         let mode = match kind {
             Kind::Transactions => MixMode::Transactional { records: 40, abort_every: 3 },
@@ -62,7 +61,7 @@ impl Stream {
             timestamp: Some(now_ms()),
             ..Mix::default()
         };
-        Self { topic, kind, mix, never_cleaned: false }
+        Self { topic: topic.to_owned(), kind, mix, never_cleaned: false }
     }
 
     /// Compresses with another codec than none.
@@ -100,7 +99,7 @@ impl Stream {
 
     fn create(&self, scene: &Scene) -> TestResult {
         let partitions = i32::try_from(self.mix.partitions)?;
-        let mut topic = NewTopic::new(self.topic, partitions);
+        let mut topic = NewTopic::new(&self.topic, partitions);
         topic = match self.is_compacted() {
             true if self.never_cleaned => topic.config("cleanup.policy", "compact"),
             true => compacted(topic),
@@ -108,7 +107,7 @@ impl Stream {
         };
         scene.create(&topic)?;
         if self.kind == Kind::Compacted {
-            scene.at_target().create_topic(&NewTopic::new(self.topic, partitions))?;
+            scene.at_target().create_topic(&NewTopic::new(&self.topic, partitions))?;
         }
         Ok(())
     }
@@ -131,12 +130,13 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Creates the topics and starts the producers.
-    pub fn begin(scene: &Scene, streams: Vec<Stream>) -> TestResult<Self> {
+    /// Creates the topics, each with `name` before its own, and starts the producers.
+    pub fn begin(scene: &Scene, name: &str, streams: Vec<Stream>) -> TestResult<Self> {
         let mut begun = Vec::new();
-        for stream in streams {
+        for mut stream in streams {
+            stream.topic = format!("{name}-{}", stream.topic);
             stream.create(scene)?;
-            let running = scene.programs.start_producing(&scene.source(), stream.topic, &stream.mix)?;
+            let running = scene.programs.start_producing(&scene.source(), &stream.topic, &stream.mix)?;
             begun.push((stream, Some(running)));
         }
         Ok(Self { streams: begun, batches_may_differ: false })
@@ -144,18 +144,16 @@ impl Workload {
 
     /// What `--topics` has to be.
     pub fn pattern(&self) -> String {
-        self.streams.iter().map(|(stream, _)| stream.topic).collect::<Vec<_>>().join(",")
+        self.streams.iter().map(|(stream, _)| stream.topic.as_str()).collect::<Vec<_>>().join(",")
     }
 
     /// How many records all partitions of all topics hold that exist in a cluster.
     pub fn ends(&self, client: &mut Client) -> TestResult<i64> {
         let mut sum = 0;
         let existing = client.topics()?;
-        for (stream, _) in
-            self.streams.iter().filter(|(stream, _)| existing.iter().any(|t| t == stream.topic))
-        {
+        for (stream, _) in self.streams.iter().filter(|(stream, _)| existing.contains(&stream.topic)) {
             for partition in 0..i32::try_from(stream.mix.partitions)? {
-                sum += client.end(stream.topic, partition)?;
+                sum += client.end(&stream.topic, partition)?;
             }
         }
         Ok(sum)
@@ -164,7 +162,7 @@ impl Workload {
     /// Whether the cleaner has taken records out of every topic that it is to compact on the source.
     pub fn is_thinned(&self, scene: &Scene) -> TestResult<bool> {
         for (stream, _) in self.streams.iter().filter(|(stream, _)| stream.is_cleaned()) {
-            if thinned_batches(&scene.source(), stream.topic)? == 0 {
+            if thinned_batches(&scene.source(), &stream.topic)? == 0 {
                 return Ok(false);
             }
         }
@@ -187,7 +185,7 @@ impl Workload {
         let (from, to) = (scene.source(), scene.target());
         let mut tally = Tally::default();
         for (stream, _) in &self.streams {
-            let topic = stream.topic;
+            let topic = stream.topic.as_str();
             let comparison = Comparison::new(&from, &to, topic);
             let comparison = match stream.kind {
                 _ if stream.is_cleaned() || self.batches_may_differ => None,
@@ -249,9 +247,8 @@ pub fn thinned_batches(bootstrap: &str, topic: &str) -> TestResult<u64> {
     Ok(thinned)
 }
 
-/// Whether the cleaner has been through all closed segments of a topic's partitions (on a cluster of one broker).
-pub fn is_clean(cluster: &Cluster, topic: &str, partitions: i32) -> TestResult<bool> {
-    let directory = cluster.log_dir(1)?;
+/// Whether the cleaner has been through all closed segments of a topic's partitions, whose logs are in `directory`.
+pub fn is_clean(directory: &Path, topic: &str, partitions: i32) -> TestResult<bool> {
     let checkpoint = fs::read_to_string(directory.join("cleaner-offset-checkpoint")).unwrap_or_default();
     for partition in 0..partitions {
         let segments = fs::read_dir(directory.join(format!("{topic}-{partition}")))?

@@ -128,6 +128,11 @@ impl Programs {
         Ok(programs)
     }
 
+    /// The Kafka whose clients they use.
+    pub fn distribution(&self) -> &Distribution {
+        &self.distribution
+    }
+
     /// Sets the heap limit of the programs; 384 MiB if not set.
     pub fn heap_mib(mut self, heap_mib: u32) -> Self {
         self.heap_mib = heap_mib;

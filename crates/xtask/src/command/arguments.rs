@@ -6,29 +6,30 @@ use super::Failure;
 
 /// What is left of the command line.
 #[derive(Debug)]
-pub(super) struct Arguments {
+pub struct Arguments {
     words: Vec<String>,
 }
 
 impl Arguments {
-    pub(super) fn new(words: Vec<String>) -> Self {
+    /// A command line without the name of its program.
+    pub fn new(words: Vec<String>) -> Self {
         Self { words }
     }
 
     /// Takes the first word.
-    pub(super) fn command(&mut self) -> Option<String> {
+    pub fn command(&mut self) -> Option<String> {
         (!self.words.is_empty()).then(|| self.words.remove(0))
     }
 
     /// Takes `name`, such as `--long`; true if it was there.
-    pub(super) fn flag(&mut self, name: &str) -> bool {
+    pub fn flag(&mut self, name: &str) -> bool {
         let before = self.words.len();
         self.words.retain(|word| word != name);
         self.words.len() != before
     }
 
     /// Takes `name VALUE` or `name=VALUE`.
-    pub(super) fn value<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Failure> {
+    pub fn value<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Failure> {
         let assigned = format!("{name}=");
         let Some(at) = self.words.iter().position(|word| word == name || word.starts_with(&assigned)) else {
             return Ok(None);
@@ -44,14 +45,19 @@ impl Arguments {
     }
 
     /// Takes the one plain word there may be; anything else left is wrong.
-    pub(super) fn word(mut self) -> Result<Option<String>, Failure> {
+    pub fn word(mut self) -> Result<Option<String>, Failure> {
         let word = self.words.iter().position(|word| !word.starts_with('-')).map(|at| self.words.remove(at));
         self.nothing()?;
         Ok(word)
     }
 
+    /// What is left, as it is.
+    pub fn rest(self) -> Vec<String> {
+        self.words
+    }
+
     /// Nothing may be left.
-    pub(super) fn nothing(self) -> Result<(), Failure> {
+    pub fn nothing(self) -> Result<(), Failure> {
         match self.words.first() {
             Some(word) => Err(Failure::Usage(format!("{word:?} is not understood"))),
             None => Ok(()),

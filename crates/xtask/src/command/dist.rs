@@ -19,7 +19,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     require_musl_compiler(&target)?;
     run_command(cargo().args([
         "build",
-        "--release",
+        "--profile",
+        "dist",
         "--locked",
         "--package",
         "verbatim",
@@ -27,7 +28,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         &target,
     ]))?;
 
-    let built = target_directory().join(&target).join("release/verbatim");
+    let built = target_directory().join(&target).join("dist/verbatim");
     let dist = workspace().join("dist");
     let binary = dist.join(format!("verbatim-{}-{target}", env!("CARGO_PKG_VERSION")));
     fs::create_dir_all(&dist).map_err(Failure::while_doing("create dist/"))?;

@@ -1,13 +1,13 @@
 //! The commands behind `cargo xtask`, one file each.
 
-mod arguments;
+pub mod arguments;
 mod bench;
 mod dist;
 mod fuzz;
 mod instructions;
 mod kafka;
 mod mutants;
-mod process;
+pub mod process;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -18,9 +18,13 @@ use arguments::Arguments;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  test [--long] [--without-kafka] [FILTER]
-        all tests: units, scenarios, fuzz corpus, and those against real Apache Kafka.
-        FILTER runs only tests whose name contains it; --long adds those that take minutes
+  test [--all | --long] [--without-kafka] [--seconds S | --schedules N] [--seed S] [--budget S] [FILTER]
+        units, scenarios, fuzz corpus, two minutes of simulated faults, and the first suites against real Apache Kafka.
+        --all runs all suites, --long all of them in the forms that take hours; FILTER only tests whose name contains it,
+        from whatever suite: `kafka::copy`; --seconds, --schedules and --seed are for the simulation, which gets what is left
+        where all of it may take --budget seconds
+  simulate [--seconds 120 | --schedules N] [--seed S]
+        the simulation alone
   kafka [--version 4.1.0] [--clusters 2] [--brokers 1] [--heap MIB]
         real Kafka clusters on this machine, until Ctrl-C
   fuzz [TARGET] [--seconds 600]
@@ -47,7 +51,7 @@ const EXIT_USAGE: u8 = 64;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
-enum Failure {
+pub enum Failure {
     /// The command line is wrong.
     Usage(String),
     /// The command was understood and failed.
@@ -56,7 +60,7 @@ enum Failure {
 
 impl Failure {
     /// A failure while `doing` something, for `map_err`.
-    fn while_doing<E: std::fmt::Display>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
+    pub fn while_doing<E: std::fmt::Display>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
         let doing = doing.into();
         move |error| Self::Failed(format!("cannot {doing}: {error}"))
     }
@@ -73,12 +77,12 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
     let mut arguments = Arguments::new(arguments);
     let outcome = match arguments.command().as_deref() {
         Some("test") => test::run(arguments),
+        Some("simulate") => test::simulate(arguments),
         Some("kafka") => kafka::run(arguments),
         Some("fuzz") => fuzz::run(arguments),
         Some("mutants") => mutants::run(arguments),
         Some("dist") => dist::run(arguments),
         Some("bench") => bench::run(arguments),
-        Some("bench-part") => bench::run_part(arguments),
         Some("instructions") => instructions::run(arguments),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
@@ -87,10 +91,15 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Some(other) => Err(Failure::Usage(format!("there is no command {other:?}"))),
         None => Err(Failure::Usage("a command is missing".to_owned())),
     };
+    conclude(outcome, USAGE)
+}
+
+/// Tells of a failure, with `usage` where the command line is wrong; the exit code.
+pub fn conclude(outcome: Result<(), Failure>, usage: &str) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => {
-            eprintln!("error: {message}\n\n{USAGE}");
+            eprintln!("error: {message}\n\n{usage}");
             ExitCode::from(EXIT_USAGE)
         }
         Err(Failure::Failed(message)) => {
@@ -101,6 +110,6 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
 }
 
 /// The root of the workspace.
-fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
 }

@@ -25,7 +25,8 @@ mod maven;
 mod node;
 mod options;
 mod probe;
-pub(crate) mod warden;
+mod shared;
+pub mod warden;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,7 @@ pub use cluster::Cluster;
 pub use distribution::Distribution;
 pub use error::Error;
 pub use options::{Options, Tuning};
+pub use shared::{Place, SHARED, shared, shared_options};
 
 /// The Kafka version used where nothing else is asked for.
 pub const DEFAULT_VERSION: &str = "4.1.0";

@@ -25,14 +25,14 @@ for round in 1 2 3 4 5; do rm -rf -- "$1" 2>/dev/null && break; sleep 0.2; done
 
 /// Ends the processes it was told of, and removes the directory, when it is dropped or we are gone.
 #[derive(Debug)]
-pub(crate) struct Warden {
+pub struct Warden {
     shell: Child,
     pipe: Option<ChildStdin>,
 }
 
 impl Warden {
     /// A warden over `directory`.
-    pub(crate) fn new(directory: &Path) -> Result<Self, Error> {
+    pub fn new(directory: &Path) -> Result<Self, Error> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(SCRIPT).arg("warden").arg(directory).stdin(Stdio::piped());
         // Its own group: a Ctrl-C at the terminal must not end it before its work is done.
@@ -44,22 +44,22 @@ impl Warden {
     }
 
     /// A process to answer for.
-    pub(crate) fn started(&mut self, pid: u32) {
+    pub fn started(&mut self, pid: u32) {
         self.tell("started", pid);
     }
 
     /// A process that is no more, so that its id may belong to somebody else.
-    pub(crate) fn ended(&mut self, pid: u32) {
+    pub fn ended(&mut self, pid: u32) {
         self.tell("ended", pid);
     }
 
     /// A process group to answer for: a process that leads one, and all it started.
-    pub(crate) fn started_group(&mut self, leader: u32) {
+    pub fn started_group(&mut self, leader: u32) {
         self.tell("started", format_args!("-{leader}"));
     }
 
     /// A process group that is no more.
-    pub(crate) fn ended_group(&mut self, leader: u32) {
+    pub fn ended_group(&mut self, leader: u32) {
         self.tell("ended", format_args!("-{leader}"));
     }
 

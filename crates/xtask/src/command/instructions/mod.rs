@@ -96,9 +96,9 @@ fn build() -> Result<Vec<PathBuf>, Failure> {
     require_musl_compiler(TARGET)?;
     let package = ["--package", "verbatim-benches", "--bins"];
     let mut command = cargo();
-    command.args(["build", "--release", "--locked", "--quiet", "--target", TARGET]).args(package);
+    command.args(["build", "--profile", "dist", "--locked", "--quiet", "--target", TARGET]).args(package);
     run_command(&mut command)?;
-    let directory = target_directory().join(TARGET).join("release");
+    let directory = target_directory().join(TARGET).join("dist");
     Ok(PROGRAMS.iter().map(|program| directory.join(program)).collect())
 }
 

@@ -1,5 +1,5 @@
 //! `cargo xtask mutants`: does the simulation see what it is there to see? Plants one bug after the other in a copy of the
-//! workspace and plays schedules of `tests/tests/chaos.rs` until one of them fails. A bug that is not found is a hole in the simulation.
+//! workspace and plays schedules of `tests/tests/simulation/main.rs` until one of them fails. A bug that is not found is a hole in the simulation.
 
 mod bugs;
 mod copy;
@@ -125,7 +125,9 @@ impl Field {
         }
         let log = self.build.with_file_name("play.log");
         let mut play = self.test();
-        play.env("VERBATIM_SEEDS", self.seeds.to_string()).env_remove("VERBATIM_SEED");
+        play.env("VERBATIM_SCHEDULES", self.seeds.to_string())
+            .env("VERBATIM_FIRST_SEED", "0")
+            .env_remove("VERBATIM_SEED");
         Ok(match quietly(&mut play, &log, self.patience)? {
             Some(status) if status.success() => Played::Passed,
             Some(_) => Played::Failed { log },
@@ -136,7 +138,7 @@ impl Field {
     fn test(&self) -> Command {
         let mut command = cargo();
         command.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
-        command.args(["test", "--locked", "--quiet", "--package", "verbatim-tests", "--test", "chaos"]);
+        command.args(["test", "--locked", "--quiet", "--package", "verbatim-tests", "--test", "simulation"]);
         command
     }
 }
