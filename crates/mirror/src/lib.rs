@@ -23,7 +23,7 @@ pub use config::{
 };
 pub use fleet::{Fleet, FleetView, FlowReport, FlowState, look_for_takeover};
 pub use mirror::{Mirror, MirrorConfig, MirrorError};
-pub use naming::{HEARTBEATS, Naming, Template, TemplateError, TopicNaming};
+pub use naming::{Brought, HEARTBEATS, Naming, Template, TemplateError, TopicNaming};
 pub use rates::{RateError, RateOf, Rates, parse_rate};
 pub use report::{FlowPlan, GroupLine, GroupsReport, PlannedConfigs, plan_flow, report_groups};
 pub use said::listed;

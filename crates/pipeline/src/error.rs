@@ -92,7 +92,7 @@ fn listed(stopped: &[(PartitionName, Arc<StopReason>)]) -> String {
 }
 
 /// One of the two clusters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// Where records come from.
     Source,

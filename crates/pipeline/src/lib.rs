@@ -43,7 +43,7 @@ pub use config::{Batching, FlowConfig, Forward, Offsets, OnSourceAccident, Start
 pub use error::{FlowError, PartitionName, Side, StopReason};
 pub use flow::RepackError;
 pub use handle::{FinalPositions, Flow, FlowHandle};
-pub use partition::Counters;
+pub use partition::{Cause, Counters, Obstacle, Trouble};
 pub use positions::{
     ChunkError, Claim, Claimed, EntryError, Gap, GapCause, MapChunk, OffsetMap, OffsetsHeld, PartitionChange,
     Position, PositionError, PositionStore, ProducerRole, Run, StoredPartition, StoredState, Storing,

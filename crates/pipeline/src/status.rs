@@ -1,7 +1,7 @@
 //! Where a flow stands, for people and programs.
 
 use crate::error::{PartitionName, Side, StopReason};
-use crate::partition::Counters;
+use crate::partition::{Counters, Trouble};
 use crate::positions::{Gap, OffsetsHeld, Position};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -39,6 +39,8 @@ pub struct PartitionStatus {
     pub counters: Counters,
     /// Why it stopped, if it did.
     pub stopped: Option<Arc<StopReason>>,
+    /// What keeps it from getting on for now, and since when; trying again goes on.
+    pub waits: Option<Trouble>,
     /// Whether it is being copied right now (and not looked up, paused or stopped).
     pub is_copying: bool,
     /// Whether offsets are the same on both sides.

@@ -91,7 +91,13 @@ impl World {
             };
             let naming = TopicNaming { source: from.to_owned(), naming, map: BTreeMap::new() };
             let filter = TopicFilter::new(topics).unwrap();
-            let topics = TopicSelection { filter, naming, target: to.to_owned(), copies_heartbeats: true };
+            let topics = TopicSelection {
+                filter,
+                naming,
+                target: to.to_owned(),
+                copies_heartbeats: true,
+                brought: Vec::new(),
+            };
             let mut config = MirrorConfig { topics, is_lenient: true, ..MirrorConfig::new(".*").unwrap() };
             config.flow.name =
                 format!("{from}-{to}{}", origin.map(|o| format!(".from.{o}")).unwrap_or_default());

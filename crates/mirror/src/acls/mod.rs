@@ -12,41 +12,46 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use verbatim_wire::cluster::{AclOperation, AclPattern, AclPermission, TopicAcl};
 
-/// The ACLs of the target that follow from those of the source.
+/// The ACLs of the target that follow from those of the source, for `copied`: names on the source of the topics that are copied.
 pub(crate) fn carried(
     source: &[TopicAcl],
     topics: &TopicSelection,
     copied: &[Arc<str>],
 ) -> BTreeSet<TopicAcl> {
-    source.iter().filter_map(|acl| carry(acl, topics, copied)).collect()
+    source.iter().flat_map(|acl| carry(acl, topics, copied)).collect()
 }
 
-fn carry(acl: &TopicAcl, topics: &TopicSelection, copied: &[Arc<str>]) -> Option<TopicAcl> {
+/// Never a right to anything but copies: a pattern is carried over as a pattern only where all names that it means on the target are
+/// those of copies, because they begin with what names the source; elsewhere each copy that is meant gets an ACL of its own.
+fn carry(acl: &TopicAcl, topics: &TopicSelection, copied: &[Arc<str>]) -> Vec<TopicAcl> {
     let is_allowed = acl.permission == AclPermission::Allow;
     if is_allowed && acl.operation == AclOperation::WRITE {
-        return None;
+        return Vec::new();
     }
-    let (topic, pattern) = match acl.pattern {
-        // All topics; on the target, all copies.
-        AclPattern::Literal if acl.topic == "*" => {
-            copied.first()?;
-            match topics.naming.target_prefix("")? {
-                prefix if prefix.is_empty() => ("*".to_owned(), AclPattern::Literal),
-                prefix => (prefix, AclPattern::Prefixed),
-            }
-        }
-        AclPattern::Literal => {
-            let target = topics.target_of(&acl.topic).filter(|target| !is_reserved(target))?;
-            (target.to_string(), AclPattern::Literal)
-        }
-        AclPattern::Prefixed => {
-            copied.iter().find(|topic| topic.starts_with(&acl.topic))?;
-            (topics.naming.target_prefix(&acl.topic)?, AclPattern::Prefixed)
-        }
-    };
     let operation =
         if is_allowed && acl.operation == AclOperation::ALL { AclOperation::READ } else { acl.operation };
-    Some(TopicAcl { topic, pattern, operation, ..acl.clone() })
+    let on = |topic: String, pattern: AclPattern| TopicAcl { topic, pattern, operation, ..acl.clone() };
+    let copy = |topic: &str| topics.target_of(topic).filter(|target| !is_reserved(target));
+    let beginning = match acl.pattern {
+        AclPattern::Literal if acl.topic == "*" => "",
+        AclPattern::Prefixed => &acl.topic,
+        AclPattern::Literal => {
+            return copy(&acl.topic)
+                .map(|target| on(target.to_string(), AclPattern::Literal))
+                .into_iter()
+                .collect();
+        }
+    };
+    let meant: Vec<Arc<str>> =
+        copied.iter().filter(|topic| topic.starts_with(beginning)).filter_map(|topic| copy(topic)).collect();
+    let own = topics.naming.target_prefix("").filter(|prefix| !prefix.is_empty());
+    let pattern = own.and_then(|_| topics.naming.target_prefix(beginning)).filter(|_| !meant.is_empty());
+    let others =
+        meant.iter().filter(|target| pattern.as_ref().is_none_or(|prefix| !target.starts_with(prefix)));
+    let mut carried: Vec<TopicAcl> =
+        others.map(|target| on(target.to_string(), AclPattern::Literal)).collect();
+    carried.extend(pattern.clone().map(|prefix| on(prefix, AclPattern::Prefixed)));
+    carried
 }
 
 #[cfg(test)]
@@ -64,10 +69,20 @@ mod tests {
         TopicAcl { topic: topic.to_owned(), pattern, principal, host, operation, permission }
     }
 
-    fn of(naming: Naming, acl: &TopicAcl) -> Option<TopicAcl> {
-        let naming = TopicNaming { source: "A".to_owned(), naming, map: BTreeMap::new() };
+    fn of(naming: Naming, acl: &TopicAcl) -> Vec<TopicAcl> {
+        of_renamed(naming, BTreeMap::new(), acl)
+    }
+
+    fn of_renamed(naming: Naming, map: BTreeMap<String, String>, acl: &TopicAcl) -> Vec<TopicAcl> {
+        let naming = TopicNaming { source: "A".to_owned(), naming, map };
         let filter = TopicFilter::new("orders.*").unwrap();
-        let topics = TopicSelection { filter, naming, target: "B".to_owned(), copies_heartbeats: true };
+        let topics = TopicSelection {
+            filter,
+            naming,
+            target: "B".to_owned(),
+            copies_heartbeats: true,
+            brought: Vec::new(),
+        };
         carry(acl, &topics, &["orders".into(), "orders.eu".into()])
     }
 
@@ -91,10 +106,29 @@ mod tests {
             (acl("pay", Prefixed, READ, Allow), None),
             (acl("*", Literal, READ, Allow), Some(acl("A.", Prefixed, READ, Allow))),
         ] {
-            assert_eq!(of(Naming::default(), &from), to, "{from:?}");
+            assert_eq!(of(Naming::default(), &from), to.into_iter().collect::<Vec<_>>(), "{from:?}");
         }
+    }
+
+    /// Under names that others on the target may have as well, a pattern would mean more than the copies.
+    #[test]
+    fn a_right_to_all_topics_is_one_to_the_copies_only() {
+        use AclPattern::{Literal, Prefixed};
+        use AclPermission::Allow;
         let identity = || Naming::Identity { separator: ".".to_owned() };
-        let everywhere = acl("*", Literal, READ, Allow);
-        assert_eq!(of(identity(), &everywhere), Some(everywhere));
+        let read = |topic: &str, pattern| acl(topic, pattern, READ, Allow);
+        for pattern in [read("*", Literal), read("ord", Prefixed)] {
+            let expected = [read("orders", Literal), read("orders.eu", Literal)];
+            assert_eq!(of(identity(), &pattern), expected, "{pattern:?}");
+        }
+        assert_eq!(of(identity(), &read("orders.", Prefixed)), [read("orders.eu", Literal)]);
+        assert_eq!(of(identity(), &read("pay", Prefixed)), []);
+        // A copy with a name of its own is none of those that the pattern means.
+        let renamed = of_renamed(
+            Naming::default(),
+            [("orders".to_owned(), "o".to_owned())].into(),
+            &read("*", Literal),
+        );
+        assert_eq!(renamed, [read("o", Literal), read("A.", Prefixed)]);
     }
 }

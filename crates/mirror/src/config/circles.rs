@@ -2,7 +2,7 @@
 //! other means, and what cannot work is said.
 
 use super::{FlowSettings, Setup};
-use crate::naming::TopicNaming;
+use crate::naming::{Brought, Naming, TopicNaming};
 use crate::topics::TopicFilter;
 use std::collections::{BTreeMap, BTreeSet};
 use verbatim_pipeline::{Forward, Offsets};
@@ -25,10 +25,15 @@ pub(super) fn arrange(setup: &mut Setup) -> Arranged {
         .filter(|flow| flow.is_enabled && keeps_names(&flow.topic_naming()))
         .cloned()
         .collect();
-    let Arranged { mut problems, mut warnings } = Arranged::default();
+    let mut warnings = Vec::new();
+    let mut problems: Vec<String> =
+        setup.flows.iter().filter_map(|flow| names_tell_nothing(flow, &setup.flows)).collect();
+    let brought: Vec<Brought> =
+        setup.flows.iter().filter(|flow| flow.is_enabled).filter_map(brings).collect();
     let ways: BTreeMap<&str, Ways> =
         keeping.iter().map(|flow| (flow.name.as_str(), Ways::of(flow, &keeping))).collect();
     for flow in &mut setup.flows {
+        flow.brought.clone_from(&brought);
         let Some(way) = ways.get(flow.name.as_str()) else { continue };
         // Once one of the flows that meet has to tell records apart, all of them do: what came far must not look like what is near.
         let meets = |other: &&FlowSettings| {
@@ -68,6 +73,41 @@ pub(super) fn arrange(setup: &mut Setup) -> Arranged {
         }
     }
     Arranged { problems, warnings }
+}
+
+/// What a flow brings to its target, unless its patterns cannot be read, which is said elsewhere.
+fn brings(flow: &FlowSettings) -> Option<Brought> {
+    Some(Brought {
+        target: flow.target.clone(),
+        naming: flow.topic_naming(),
+        filter: TopicFilter::of(&flow.topics, &flow.topics_exclude).ok()?,
+        copies_heartbeats: flow.beacons.copies_heartbeats,
+    })
+}
+
+/// What is wrong with a flow whose copies may come round to it without their names telling: nothing stands between cluster and topic.
+fn names_tell_nothing(flow: &FlowSettings, flows: &[FlowSettings]) -> Option<String> {
+    let is_blank = matches!(&flow.naming, Naming::Prefix { separator } if separator.is_empty());
+    let mut reached = BTreeSet::from([flow.target.as_str()]);
+    loop {
+        let before = reached.len();
+        let enabled = flows.iter().filter(|other| other.is_enabled);
+        let next: Vec<&str> = enabled
+            .filter(|other| reached.contains(other.source.as_str()))
+            .map(|other| other.target.as_str())
+            .collect();
+        reached.extend(next);
+        if reached.len() == before {
+            break;
+        }
+    }
+    (is_blank && flow.is_enabled && reached.contains(flow.source.as_str())).then(|| {
+        format!(
+            "flow {}: with an empty separator the name of a copy, such as {}orders, does not tell that it came from {}, and topics could go \
+             round between {} and {}; set separator to . or another, or naming to identity",
+            flow.name, flow.source, flow.source, flow.source, flow.target
+        )
+    })
 }
 
 /// Clusters whose records come to the source of a flow through others: of each cluster's records one way leads to each other cluster.

@@ -14,7 +14,7 @@ pub use problem::{ConfigError, Problem};
 pub use reader::is_flow_name;
 
 use crate::mm2;
-use crate::naming::{Naming, TopicNaming};
+use crate::naming::{Brought, Naming, TopicNaming};
 use reader::Found;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -74,6 +74,9 @@ pub struct FlowSettings {
     /// Clusters whose records come to the source through other flows and get to the target through this one, besides what is
     /// produced on the source. As the other flows demand; not written down.
     pub carries: Vec<String>,
+    /// What the flows of the file bring to their targets under other names, so that it is not sent back to where it came from. As the
+    /// other flows demand; not written down.
+    pub brought: Vec<Brought>,
     /// Where topics start that nothing is copied of yet: `[REGEX=]WHERE`.
     pub start: Vec<String>,
     /// What is done when the source's log has changed.
@@ -178,8 +181,6 @@ impl ClusterSettings {
     }
 }
 
-/// Left out unless said otherwise: copies of other tools (`DefaultTopicFilter`).
-pub(crate) const TOPICS_EXCLUDE: [&str; 1] = [r".*\.replica"];
 /// Left out unless said otherwise (`DefaultGroupFilter`), and the group of our own positions.
 pub(crate) const GROUPS_EXCLUDE: [&str; 4] = ["console-consumer-.*", "connect-.*", "__.*", r"verbatim\..*"];
 
@@ -193,7 +194,7 @@ impl FlowSettings {
             target: target.to_owned(),
             is_enabled: true,
             topics: owned(&[".*"]),
-            topics_exclude: owned(&TOPICS_EXCLUDE),
+            topics_exclude: Vec::new(),
             naming: Naming::default(),
             rename: BTreeMap::new(),
             offsets: Offsets::default(),
@@ -201,6 +202,7 @@ impl FlowSettings {
             shares_target: false,
             is_local: false,
             carries: Vec::new(),
+            brought: Vec::new(),
             start: Vec::new(),
             on_source_accident: OnSourceAccident::default(),
             follow_retention: false,

@@ -35,7 +35,8 @@ fn settings(flow: &FlowSettings) -> Vec<(&'static str, String)> {
     let defaults = all_of_defaults(flow);
     all.into_iter()
         .zip(defaults)
-        .filter(|(value, default)| value != default)
+        // Topics always: a file without them is refused.
+        .filter(|(value, default)| value != default || value.0 == "topics")
         .map(|(value, _)| value)
         .collect()
 }

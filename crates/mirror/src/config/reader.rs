@@ -50,7 +50,19 @@ pub(crate) struct Section<'a> {
     /// Before each key where it is named.
     pub(crate) prefix: String,
     pub(crate) keys: BTreeMap<String, Given>,
+    /// Keys that were asked for, there or not: those that are known.
+    pub(crate) known: Vec<String>,
     pub(crate) errors: &'a mut Vec<Problem>,
+}
+
+/// A key of a section that nobody has asked for.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) prefix: String,
+    pub(crate) key: String,
+    pub(crate) line: usize,
+    /// Keys that the section may have.
+    pub(crate) known: Vec<String>,
 }
 
 impl Section<'_> {
@@ -60,6 +72,7 @@ impl Section<'_> {
         key: &str,
         parse: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
+        self.known.push(key.to_owned());
         let given = self.keys.remove(key)?;
         match parse(&given.value) {
             Ok(value) => Some(value),
@@ -89,9 +102,14 @@ impl Section<'_> {
     }
 
     /// What has not been taken.
-    pub(crate) fn left(self) -> impl Iterator<Item = (String, usize)> {
-        let prefix = self.prefix;
-        self.keys.into_iter().map(move |(key, given)| (format!("{prefix}{key}"), given.line))
+    pub(crate) fn left(self) -> impl Iterator<Item = Left> {
+        let Self { prefix, keys, known, errors: _ } = self;
+        keys.into_iter().map(move |(key, given)| Left {
+            prefix: prefix.clone(),
+            key,
+            line: given.line,
+            known: known.clone(),
+        })
     }
 }
 

@@ -58,7 +58,8 @@ fn everything_wrong_is_said_at_once_with_its_line() {
         "/a.toml:7: flow a-c: to = \"c\" is not one of the clusters",
         "/a.toml:10: flow a-c, topics: `b(` is not a regular expression",
         "/a.toml:2: cluster a:",
-        "/a.toml:3: clusters.a.extra: this key is not known and has no effect",
+        "/a.toml:3: clusters.a.extra: this key is not known; known here are bootstrap, ca_file",
+        "/a.toml:12: flows.topics is missing",
     ] {
         assert!(problems.contains(part), "{part}: {problems}");
     }
@@ -113,16 +114,85 @@ fn authorities_are_not_named_for_plaintext() {
     assert!(problems.contains("write tls://b:9092"), "{problems}");
 }
 
+/// A slip of the pen must not copy what was not meant.
 #[test]
-fn unknown_keys_are_warned_of() {
-    let (_, warnings) = from("a.toml", &format!("{TOML}topic = 'x'\n\n[other]\na = 1\n")).unwrap();
-    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        warnings,
-        [
-            "line 20: flows.topic: this key is not known and has no effect",
-            "line 22: other: this key is not known and has no effect"
-        ]
+fn unknown_keys_are_refused_with_the_nearest_known_one() {
+    for (wrong, right, said) in [
+        (
+            "topics = ['orders'",
+            "topic = ['orders'",
+            "/a.toml:12: flows.topic: this key is not known; did you mean topics?",
+        ),
+        ("[[flows]]", "[[flow]]", "/a.toml:9: flow: this key is not known; did you mean flows?"),
+        ("ca_file", "cafile", "/a.toml:7: clusters.b.cafile: this key is not known; did you mean ca_file?"),
+        (
+            "heartbeats =",
+            "colour =",
+            "/a.toml:19: flows.colour: this key is not known; known here are from, to, name, enabled, ",
+        ),
+    ] {
+        let problems = from("a.toml", &TOML.replace(wrong, right)).unwrap_err();
+        assert!(problems.lines().any(|line| line.starts_with(said)), "{problems}");
+    }
+    let problems = from("a.toml", &TOML.replace("topics = ['orders', 'x\\.{1,3}']\n", "")).unwrap_err();
+    assert!(problems.starts_with("/a.toml:9: flows.topics is missing: regular expressions"), "{problems}");
+    // One that only sends heartbeats has no use for them.
+    from("b.toml", &TOML.replace("topics = ['orders', 'x\\.{1,3}']\n", "enabled = false\n")).unwrap();
+}
+
+#[test]
+fn addresses_may_be_a_list() {
+    let (setup, _) =
+        from("list.toml", &TOML.replace("\"a:9092,b:9092\"", "[\"a:9092\", \"b:9092\"]")).unwrap();
+    assert_eq!(setup.clusters.get("a").unwrap().bootstrap, "a:9092,b:9092");
+    for wrong in ["{ a = 1 }", "[]"] {
+        let problems = from("list.toml", &TOML.replace("\"a:9092,b:9092\"", wrong)).unwrap_err();
+        assert!(
+            problems.starts_with("/list.toml:3: clusters.a.bootstrap: addresses are expected"),
+            "{problems}"
+        );
+        assert_eq!(problems.lines().count(), 1, "one error for one mistake: {problems}");
+    }
+}
+
+/// Whatever copies are called, none is copied back to where it came from; where names tell nothing, that is refused.
+#[test]
+fn no_copy_goes_round_under_any_name() {
+    let both_ways = |aliases: [&str; 2], naming: &str| {
+        let mut text = String::new();
+        for alias in aliases {
+            text += &format!("[clusters.\"{alias}\"]\nbootstrap = \"h:1\"\n");
+        }
+        for (from, to) in [(aliases[0], aliases[1]), (aliases[1], aliases[0])] {
+            text += &format!(
+                "[[flows]]\nfrom = \"{from}\"\nto = \"{to}\"\nname = \"{}\"\ntopics = [\".*\"]\n{naming}\n",
+                from.replace('.', "-")
+            );
+        }
+        from("round.toml", &text).map(|(setup, _)| setup)
+    };
+    for (aliases, naming) in [
+        (["us-east", "eu-west"], "naming = \"{source}.{topic}\""),
+        (["us-east", "eu-west"], "naming = \"copy-of-{topic}\""),
+        (["us-east", "eu-west"], "naming = \"{topic}-{source}\""),
+        (["us-east", "eu-west"], "separator = \"-\""),
+        (["us_east", "eu_west"], "separator = \"_\""),
+        (["dc.a", "dc.b"], "separator = \".\""),
+        (["a", "a.b"], "separator = \".\""),
+    ] {
+        let setup = both_ways(aliases, naming).unwrap();
+        let [there, back] = &setup.flows[..] else { panic!("{setup:?}") };
+        let [there, back] = [there, back].map(|flow| crate::fleet::topics_of(flow).unwrap());
+        for topic in ["orders", "heartbeats"] {
+            let copy = there.target_of(topic).unwrap();
+            assert_eq!(back.target_of(&copy), None, "{aliases:?} {naming}: {copy}");
+            assert!(back.is_left_out_as_cycle(&copy), "{aliases:?} {naming}: {copy}");
+        }
+    }
+    let problems = both_ways(["primary", "backup"], "separator = \"\"").unwrap_err();
+    assert!(
+        problems.contains("flow primary: with an empty separator the name of a copy, such as primaryorders"),
+        "{problems}"
     );
 }
 

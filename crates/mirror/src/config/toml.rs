@@ -1,7 +1,8 @@
 //! The TOML form: `[clusters.NAME]` and `[[flows]]`.
 
 use super::reader::{
-    Found, Given, Section, Value, boolean, bytes, interval, interval_or_off, lines_of, replicas, separator,
+    Found, Given, Left, Section, Value, boolean, bytes, interval, interval_or_off, lines_of, replicas,
+    separator,
 };
 use super::{ClusterSettings, FlowSettings, Setup, SyncsLocation};
 use crate::naming::{Naming, Template, is_reserved};
@@ -65,7 +66,7 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
             }
             ("clusters", _) => found.wrong(line, "clusters are tables: [clusters.NAME]"),
             ("flows", _) => found.wrong(line, "flows are tables: [[flows]]"),
-            (other, _) => found.warn(line, format!("{other}: this key is not known and has no effect")),
+            (other, _) => found.wrong(line, unknown("", other, &["clusters", "flows", "max_rate"])),
         }
     }
     let mut left = Vec::new();
@@ -78,26 +79,33 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
         };
         found.cluster_lines.insert(name.clone(), lines_of(&keys));
         let prefix = format!("clusters.{name}.");
-        let mut section = Section { prefix, keys, errors: &mut found.errors };
-        let bootstrap = section.text("bootstrap", |text| Ok(text.to_owned()));
+        let mut section = Section { prefix, keys, known: Vec::new(), errors: &mut found.errors };
+        let is_given = section.keys.contains_key("bootstrap");
+        let bootstrap = section.take("bootstrap", addresses);
         let ca_file = section.text("ca_file", |text| Ok(text.into()));
         left.extend(section.left());
-        match bootstrap {
-            Some(bootstrap) => drop(setup.clusters.insert(name, ClusterSettings { bootstrap, ca_file })),
-            None => {
-                found.wrong(cluster.line, format!("clusters.{name}.bootstrap is missing: HOST:PORT[,...]"))
-            }
+        if !is_given {
+            found.wrong(cluster.line, format!("clusters.{name}.bootstrap is missing: HOST:PORT[,...]"));
+        }
+        if let Some(bootstrap) = bootstrap {
+            setup.clusters.insert(name, ClusterSettings { bootstrap, ca_file });
         }
     }
     for (line, keys) in flows {
         let lines = lines_of(&keys);
-        let mut section = Section { prefix: "flows.".to_owned(), keys, errors: &mut found.errors };
+        let mut section =
+            Section { prefix: "flows.".to_owned(), keys, known: Vec::new(), errors: &mut found.errors };
         let source = section.text("from", |text| Ok(text.to_owned()));
         let target = section.text("to", |text| Ok(text.to_owned()));
         let mut flow =
             FlowSettings::new(source.as_deref().unwrap_or_default(), target.as_deref().unwrap_or_default());
+        let names_topics = section.keys.contains_key("topics");
         read_flow(&mut section, &mut flow);
         left.extend(section.left());
+        // Not to be left out by a slip of the pen: everything would be copied.
+        if flow.is_enabled && !names_topics {
+            found.wrong(line, "flows.topics is missing: regular expressions for names of topics, such as [\"orders.*\"]; [\".*\"] for all");
+        }
         for (key, value) in [("from", &source), ("to", &target)] {
             if value.is_none() {
                 found.wrong(line, format!("flows.{key} is missing: the name of a cluster"));
@@ -108,8 +116,9 @@ pub(crate) fn read(bytes: &[u8]) -> Found {
             found.flow_lines.push(lines);
         }
     }
-    for (key, line) in left {
-        found.warn(line, format!("{key}: this key is not known and has no effect"));
+    for Left { prefix, key, line, known } in left {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        found.wrong(line, unknown(&prefix, &key, &known));
     }
     if setup.flows.is_empty() && found.errors.is_empty() {
         found.wrong(0, "there is no flow; write [[flows]] with from, to and topics");
@@ -166,6 +175,31 @@ fn read_flow(section: &mut Section<'_>, flow: &mut FlowSettings) {
     set(&mut beacons.offset_syncs, section.text("offset_syncs", location));
     set(&mut beacons.offset_syncs_topic, section.text("offset_syncs_topic", writable).map(Some));
     set(&mut beacons.replication_factor, section.text("beacons_replication_factor", replicas).map(Some));
+}
+
+/// What is said of a key that nobody knows: in a file of our own it is a mistake, and may be one that changes what is copied.
+fn unknown(prefix: &str, key: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(name, key), *name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min();
+    match nearest {
+        Some((_, nearest)) => format!("{prefix}{key}: this key is not known; did you mean {nearest}?"),
+        None => format!("{prefix}{key}: this key is not known; known here are {}", known.join(", ")),
+    }
+}
+
+/// Addresses: a text with commas, or a list.
+fn addresses(value: &Value) -> Result<String, String> {
+    match value {
+        Value::Text(text) => Ok(text.trim().to_owned()),
+        Value::List(list) if !list.is_empty() => Ok(list.join(",")),
+        Value::List(_) | Value::Table(_) => {
+            Err("addresses are expected: \"HOST:PORT\", with commas between several, or a list of them"
+                .to_owned())
+        }
+    }
 }
 
 fn naming(text: &str, separator: String) -> Result<Naming, String> {

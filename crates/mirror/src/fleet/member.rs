@@ -7,7 +7,7 @@ use crate::rates::Rates;
 use crate::said::Said;
 use crate::starts::StartOf;
 use crate::takeover::Takeover;
-use crate::topics::{ConfigRules, TopicFilter, TopicSelection};
+use crate::topics::{ConfigRules, FilterError, TopicFilter, TopicSelection};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,14 +176,20 @@ pub(crate) async fn connect(settings: &ClusterSettings) -> Result<Cluster, Clust
     Cluster::connect(config).await
 }
 
-/// A flow's settings, as the mirror needs them.
-pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorError> {
-    let topics = TopicSelection {
+/// The topics that a flow copies.
+pub(crate) fn topics_of(flow: &FlowSettings) -> Result<TopicSelection, FilterError> {
+    Ok(TopicSelection {
         filter: TopicFilter::of(&flow.topics, &flow.topics_exclude)?,
         naming: flow.topic_naming(),
         target: flow.target.clone(),
         copies_heartbeats: flow.beacons.copies_heartbeats,
-    };
+        brought: flow.brought.clone(),
+    })
+}
+
+/// A flow's settings, as the mirror needs them.
+pub(crate) fn mirror_config(flow: &FlowSettings) -> Result<MirrorConfig, MirrorError> {
+    let topics = topics_of(flow)?;
     let defaults = FlowConfig::default();
     let starts: Result<Vec<StartOf>, _> = flow.start.iter().map(|text| StartOf::parse(text)).collect();
     Ok(MirrorConfig {

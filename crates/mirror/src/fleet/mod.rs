@@ -11,6 +11,8 @@ use crate::rates::{RateOf, Rates};
 use crate::said::listed;
 use crate::takeover::{Takeover, TakeoverError, take_over};
 use member::Member;
+#[cfg(test)]
+pub(crate) use member::topics_of;
 pub(crate) use member::{connect, mirror_config};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

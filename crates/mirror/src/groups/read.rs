@@ -69,6 +69,7 @@ pub(crate) async fn read(
 
 fn passes(error: &ClusterError) -> bool {
     error.broker_error().is_some_and(|code| {
-        code.0 == UNSTABLE_OFFSET_COMMIT || matches!(code.class(), ErrorClass::Retry | ErrorClass::Refresh)
+        code.0 == UNSTABLE_OFFSET_COMMIT
+            || matches!(code.class(), ErrorClass::Retry | ErrorClass::Refresh | ErrorClass::Unknown)
     })
 }

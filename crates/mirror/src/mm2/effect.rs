@@ -1,7 +1,10 @@
-//! Keys of MirrorMaker 2 that it knows and that mean nothing here, and why.
+//! Keys of MirrorMaker 2 that it knows and that mean nothing here, and why. A key that would change which data leaves, or under which
+//! name, is refused; one that only costs time or concerns Connect's own working is named.
 
 /// What becomes of the end of a key that has not been used.
 pub(super) enum Effect {
+    /// It changes what is copied, which is not done here.
+    Refused(&'static str),
     /// MirrorMaker 2 knows it, and it means nothing here.
     None(&'static str),
     /// Not even MirrorMaker 2 knows it.
@@ -23,8 +26,9 @@ const WITHOUT: &[(&str, &str)] = &[
     ("key.converter", "records are not converted"),
     ("value.converter", "records are not converted"),
     ("header.converter", "records are not converted"),
-    ("transforms", "records are not changed"),
-    ("predicates", "records are not changed"),
+    ("transforms.", "no transforms are listed in `transforms`"),
+    ("transforms", "none are listed"),
+    ("predicates", "none are listed"),
     ("errors.", "a partition that cannot go on stops and says why; the others go on"),
     ("topic.creation", "topics are created as they are on the source"),
     ("admin.timeout.ms", "requests have limits of their own"),
@@ -58,8 +62,42 @@ const WITHOUT: &[(&str, &str)] = &[
     ("ssl.", "TLS takes its settings from ssl.truststore.location with ssl.truststore.type=PEM alone"),
 ];
 
-/// What the key `key` means, without its beginning `A->B.` or `A.`.
-pub(super) fn of(key: &str) -> Effect {
+/// Keys that change what is copied, and what to do instead.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "transforms",
+        "records are not changed here, so what these transforms filter, mask or rename would reach the target as it is. Leave the key out if \
+         that is right; topics are chosen with topics and topics.exclude, and renamed in TOML (`verbatim convert`) with rename = { \"old\" = \
+         \"new\" } or naming",
+    ),
+    (
+        "predicates",
+        "records are not changed here, so what transforms with these predicates filter, mask or rename would reach the target as it is. Leave \
+         the key out if that is right",
+    ),
+    ("key.converter", CONVERTER),
+    ("value.converter", CONVERTER),
+    ("header.converter", CONVERTER),
+    (
+        "interceptor.classes",
+        "Java classes are not run, so records would be copied without what these interceptors do to them. Leave the key out if that is right",
+    ),
+];
+const CONVERTER: &str = "records are copied byte for byte, as by ByteArrayConverter, and not converted. Leave the key out if that is right";
+
+/// Values with which such a key changes nothing.
+fn changes_nothing(value: &str) -> bool {
+    let class = value.trim().rsplit('.').next().unwrap_or_default();
+    class.is_empty() || class == "ByteArrayConverter"
+}
+
+/// What the key `key` with the value `value` means, without its beginning `A->B.` or `A.`.
+pub(super) fn of(key: &str, value: &str) -> Effect {
+    let is_of_client = |end: &str| end == "interceptor.classes" && key.ends_with(end);
+    let refused = REFUSED.iter().find(|(end, _)| key == *end || is_of_client(end));
+    if let Some((_, why)) = refused.filter(|_| !changes_nothing(value)) {
+        return Effect::Refused(why);
+    }
     WITHOUT
         .iter()
         .find(|(beginning, _)| key.starts_with(beginning))

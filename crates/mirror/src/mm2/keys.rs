@@ -1,7 +1,7 @@
 //! Keys of a flow, of a cluster and of all, looked up with the precedence MirrorMaker 2 gives them.
 
 use super::properties::Properties;
-use crate::config::reader::{Found, Lines, boolean, nonzero, number};
+use crate::config::reader::{Found, Lines, boolean, nonzero, number, replicas};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -102,8 +102,9 @@ impl Keys {
         self.typed(pair, key, boolean).unwrap_or(default)
     }
 
-    pub(super) fn flow_number(&mut self, pair: &Flow, key: &str) -> Option<i16> {
-        self.typed(pair, key, number)
+    /// A number of replicas, or -1 for the target's default.
+    pub(super) fn flow_replicas(&mut self, pair: &Flow, key: &str) -> Option<i16> {
+        self.typed(pair, key, replicas)
     }
 
     pub(super) fn flow_seconds(&mut self, pair: &Flow, key: &str) -> Option<Duration> {

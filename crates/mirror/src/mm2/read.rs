@@ -6,9 +6,12 @@ use super::properties;
 use super::providers::Providers;
 use crate::config::reader::{self, Found};
 use crate::config::{ClusterSettings, FlowSettings, SyncsLocation};
-use crate::naming::Naming;
+use crate::naming::{HEARTBEATS, Naming, Template};
 use std::time::Duration;
 use verbatim_pipeline::Isolation;
+
+/// Left out unless the file says otherwise (`DefaultTopicFilter`), besides what can never be copied.
+const TOPICS_EXCLUDE: [&str; 1] = [r".*\.replica"];
 
 /// Reads the bytes of an `mm2.properties`.
 pub(crate) fn read(bytes: &[u8]) -> Found {
@@ -110,13 +113,30 @@ impl Keys {
 
     /// The flow, if it is enabled or only sends heartbeats (`MirrorMakerConfig.clusterPairs`).
     fn flow(&mut self, pair: &Flow) -> Option<FlowSettings> {
-        // Looked up as they stand, without trimming: `true ` is not true.
+        // Whether there is a flow at all is looked up in the values as they stand, without trimming: `true ` is not true. What it then does
+        // its connectors decide, whose values are trimmed, and which know a key `enabled` for all flows as well
+        // (`MirrorMakerConfig.clusterPairs`, `connectorBaseConfig`).
         let is_true = |text: Option<String>| text.map(|text| text.eq_ignore_ascii_case("true"));
-        let is_enabled = is_true(self.raw(&format!("{}->{}.enabled", pair.source, pair.target)));
+        let is_named = is_true(self.raw(&pair.key("enabled"))).unwrap_or(false);
         let beats = is_true(self.raw(&pair.key("emit.heartbeats.enabled")))
             .or(is_true(self.raw("emit.heartbeats.enabled")))
             .unwrap_or(true);
-        let is_enabled = is_enabled.unwrap_or(false);
+        let is_enabled = self.flow_boolean(pair, "enabled", false);
+        if !is_named && !beats {
+            if is_enabled {
+                let line = self.flow_line(pair, "enabled");
+                self.found.warn(
+                    line,
+                    format!(
+                        "{}: MirrorMaker 2 does not run this flow, because heartbeats are off and the value is not exactly `true`, \
+                         without a blank behind it, in a key of the flow; neither is it run here",
+                        pair.key("enabled")
+                    ),
+                );
+            }
+            return None;
+        }
+        let beats = self.flow_boolean(pair, "emit.heartbeats.enabled", true);
         let mut flow = FlowSettings::new(&pair.source, &pair.target);
         flow.is_enabled = is_enabled;
         self.topics(pair, &mut flow);
@@ -134,16 +154,13 @@ impl Keys {
         }
         let excluded =
             self.flow_list(pair, "topics.exclude").or_else(|| self.flow_list(pair, "topics.blacklist"));
-        if let Some(topics) = excluded {
-            flow.topics_exclude = topics;
-        }
+        flow.topics_exclude = excluded.unwrap_or_else(|| TOPICS_EXCLUDE.map(str::to_owned).to_vec());
         if self.flow_boolean(pair, "refresh.topics.enabled", true)
             && let Some(interval) = self.flow_seconds(pair, "refresh.topics.interval.seconds")
         {
             flow.refresh_topics = interval;
         }
-        flow.replication_factor =
-            Some(self.flow_number(pair, "replication.factor").unwrap_or(2)).filter(|factor| *factor > 0);
+        flow.replication_factor = Some(self.flow_replicas(pair, "replication.factor").unwrap_or(2));
         // A plain consumer's default, and MirrorMaker 2's.
         flow.isolation = Isolation::ReadUncommitted;
         for key in ["source.consumer.isolation.level", "consumer.isolation.level"] {
@@ -179,14 +196,15 @@ impl Keys {
                 self.found.wrong(
                     line,
                     format!(
-                        "{key} = {class}: Java classes are not run. Write what it does as a template: `verbatim convert` this file \
-                         without the key, then put naming = \"{{source}}.{{topic}}\" (or another with {{source}} and {{topic}}) into \
-                         the flow"
+                        "{key} = {class}: Java classes are not run. If it names copies by their cluster, `verbatim convert` this file \
+                         without the key; if it keeps names, put naming = \"identity\" into the flow then; if it does something else, \
+                         a template such as naming = \"{{topic}}.from.{{source}}\""
                     ),
                 );
                 return;
             }
         };
+        self.aliases_of_flow(pair, flow);
         for key in ["topic.filter.class", "group.filter.class", "config.property.filter.class"] {
             let line = self.flow_line(pair, key);
             if let Some(class) = self.flow_text(pair, key).filter(|class| !class.contains(".mirror.Default"))
@@ -196,6 +214,48 @@ impl Keys {
                     format!("{key} = {class}: Java classes are not run; write regular expressions instead"),
                 );
             }
+        }
+    }
+
+    /// Connectors call the clusters as these keys say, and only where they are not there as the file calls them
+    /// (`MirrorMakerConfig.connectorBaseConfig`). Blank ones, with a blank separator, were the way to keep names before Kafka 3.0.
+    fn aliases_of_flow(&mut self, pair: &Flow, flow: &mut FlowSettings) {
+        let separator = flow.naming.separator().to_owned();
+        if let Some(alias) =
+            self.flow_text(pair, "source.cluster.alias").filter(|alias| *alias != pair.source)
+        {
+            let line = self.flow_line(pair, "source.cluster.alias");
+            let prefix = format!("{alias}{separator}");
+            if let Err(problem) = reader::separator(&prefix) {
+                self.found.wrong(line, format!("source.cluster.alias: {problem}"));
+                return;
+            }
+            if matches!(flow.naming, Naming::Identity { .. }) {
+                flow.rename.insert(HEARTBEATS.to_owned(), format!("{prefix}{HEARTBEATS}"));
+            } else {
+                match Template::new(&format!("{prefix}{{topic}}")) {
+                    Ok(template) => flow.naming = Naming::Template(template),
+                    Err(error) => self.found.wrong(line, format!("source.cluster.alias: {error}")),
+                }
+            }
+            flow.beacons.checkpoints_topic = Some(format!("{prefix}checkpoints{separator}internal"));
+        }
+        if let Some(alias) =
+            self.flow_text(pair, "target.cluster.alias").filter(|alias| *alias != pair.target)
+        {
+            if !alias.is_empty() {
+                let line = self.flow_line(pair, "target.cluster.alias");
+                let problem = format!(
+                    "target.cluster.alias = {alias}: MirrorMaker 2 would leave out topics that came from {alias} instead of those that came \
+                     from {}; write {alias} in place of {} in clusters and in all keys",
+                    pair.target, pair.target
+                );
+                self.found.wrong(line, problem);
+            }
+            let location = flow.beacons.offset_syncs;
+            let other = if location == Some(SyncsLocation::Target) { &pair.source } else { &alias };
+            flow.beacons.offset_syncs_topic =
+                Some(format!("mm2-offset-syncs{separator}{other}{separator}internal"));
         }
     }
 
@@ -258,13 +318,13 @@ impl Keys {
             flow.beacons.offset_syncs_topic = Some(format!("mm2-offset-syncs.{other}.internal"));
         }
         for key in ["heartbeats", "checkpoints", "offset-syncs"] {
-            let factor = self.flow_number(pair, &format!("{key}.topic.replication.factor"));
+            let factor = self.flow_replicas(pair, &format!("{key}.topic.replication.factor"));
             flow.beacons.replication_factor = flow.beacons.replication_factor.or(factor);
         }
     }
 
     fn name_the_rest(&mut self, aliases: &[String]) {
-        let mut warnings = Vec::new();
+        let (mut warnings, mut errors) = (Vec::new(), Vec::new());
         for (key, property) in &self.properties {
             if self.taken.contains(key) || key.starts_with("config.providers") {
                 continue;
@@ -278,7 +338,11 @@ impl Keys {
             });
             let cluster = || aliases.iter().find_map(|alias| key.strip_prefix(&format!("{alias}.")));
             let end = flow.or_else(cluster).unwrap_or(key);
-            let why = match effect::of(end) {
+            let why = match effect::of(end, &property.value) {
+                Effect::Refused(why) => {
+                    errors.push((property.line, format!("{key} = {}: {why}", property.value.trim())));
+                    continue;
+                }
                 Effect::None(why) => format!("{key}: without effect: {why}"),
                 Effect::Unknown if key.contains("->") && flow.is_none() => {
                     format!("{key}: without effect: not a flow between two of the clusters")
@@ -291,6 +355,9 @@ impl Keys {
         }
         for (line, why) in warnings {
             self.found.warn(line, why);
+        }
+        for (line, why) in errors {
+            self.found.wrong(line, why);
         }
     }
 }

@@ -64,7 +64,108 @@ fn keys_of_a_flow_come_before_those_of_all() {
     assert_eq!((there.isolation, back.isolation), (Isolation::ReadCommitted, Isolation::ReadUncommitted));
     assert_eq!((there.start.len(), &back.start[..]), (0, &["latest".to_owned()][..]));
     assert!(there.configs.use_source_defaults);
-    assert_eq!(there.replication_factor, None);
+    assert_eq!(there.replication_factor, Some(-1), "the default of the target");
+}
+
+/// As MirrorMaker 2: whether there is a flow is asked of the values as they stand, what it does of the trimmed ones, which a key for all
+/// flows may give as well.
+#[test]
+fn the_flows_that_mirror_maker_would_run_are_run() {
+    for (keys, expected) in [
+        ("A->B.enabled = true ", &[("A-B", true), ("B-A", false)][..]),
+        ("A->B.enabled = true \nemit.heartbeats.enabled = false\nB->A.enabled = true", &[("B-A", true)]),
+        ("enabled = true", &[("A-B", true), ("B-A", true)]),
+        ("enabled = true\nB->A.enabled = false", &[("A-B", true), ("B-A", false)]),
+        ("A->B.enabled = true\r\nemit.heartbeats.enabled = false\r\n", &[("A-B", true)]),
+    ] {
+        let setup = setup(&format!("{TWO}{keys}"));
+        let found: Vec<(&str, bool)> =
+            setup.flows.iter().map(|flow| (&*flow.name, flow.is_enabled)).collect();
+        assert_eq!(found, expected, "{keys}");
+    }
+    let blank = format!("{TWO}emit.heartbeats.enabled = false\nB->A.enabled = true\nA->B.enabled = true ");
+    let warnings = said(&read(&blank).warnings);
+    assert!(
+        warnings.iter().any(|warning| warning.contains("line 6") && warning.contains("without a blank")),
+        "{warnings:?}"
+    );
+    let beats = setup(&format!("{TWO}A->B.enabled = true\nA->B.emit.heartbeats.enabled = true "));
+    assert!(beats.flows[0].beacons.heartbeats.is_some());
+}
+
+#[test]
+fn what_would_change_the_records_is_refused() {
+    const SMT: &str = "org.apache.kafka.connect.transforms";
+    for (keys, said_of) in [
+        (
+            format!("A->B.transforms = drop\nA->B.transforms.drop.type = {SMT}.Filter"),
+            "line 5: A->B.transforms = drop: ",
+        ),
+        (
+            format!("transforms = route\ntransforms.route.type = {SMT}.RegexRouter"),
+            "line 5: transforms = route: ",
+        ),
+        ("A->B.predicates = isTomb".to_owned(), "line 5: A->B.predicates = isTomb: "),
+        (
+            "value.converter = org.apache.kafka.connect.json.JsonConverter".to_owned(),
+            "line 5: value.converter = ",
+        ),
+        (
+            "A.consumer.interceptor.classes = com.acme.Mask".to_owned(),
+            "line 5: A.consumer.interceptor.classes = ",
+        ),
+        ("target.cluster.alias = dr".to_owned(), "line 5: target.cluster.alias = dr: "),
+    ] {
+        let errors = said(&read(&format!("{TWO}A->B.enabled = true\n{keys}")).errors);
+        assert!(errors.len() == 1 || said_of.contains("target"), "{keys}: {errors:?}");
+        assert!(errors.first().is_some_and(|error| error.starts_with(said_of)), "{keys}: {errors:?}");
+    }
+    let bytes = "value.converter = org.apache.kafka.connect.converters.ByteArrayConverter\ntransforms =\n\
+                 internal.key.converter = org.apache.kafka.connect.json.JsonConverter";
+    setup(&format!("{TWO}A->B.enabled = true\n{bytes}"));
+}
+
+/// How names were kept before Kafka 3.0, and names with another alias than the file's.
+#[test]
+fn aliases_of_connectors_name_the_copies() {
+    for (clusters, keys, orders, heartbeats) in [
+        (
+            ["A", "B"],
+            "replication.policy.separator =\nsource.cluster.alias =\ntarget.cluster.alias =",
+            "orders",
+            "heartbeats",
+        ),
+        (
+            ["source", "target"],
+            "replication.policy.separator =\nsource.cluster.alias =\ntarget.cluster.alias =",
+            "orders",
+            "heartbeats",
+        ),
+        (["A", "B"], "source.cluster.alias = usdf", "usdf.orders", "usdf.heartbeats"),
+        (
+            ["A", "B"],
+            "A->B.source.cluster.alias = usdf\nreplication.policy.separator = _",
+            "usdf_orders",
+            "usdf_heartbeats",
+        ),
+        (["A", "B"], "source.cluster.alias = A", "A.orders", "A.heartbeats"),
+    ] {
+        let [a, b] = clusters;
+        let setup = setup(&format!(
+            "clusters = {a}, {b}\n{a}.bootstrap.servers = a:1\n{b}.bootstrap.servers = b:1\n{a}->{b}.enabled = true\n{keys}"
+        ));
+        let naming = setup.flows[0].topic_naming();
+        assert_eq!(
+            (&*naming.target_of("orders"), &*naming.target_of("heartbeats")),
+            (orders, heartbeats),
+            "{keys}"
+        );
+        let printed = setup.to_string();
+        let mut again = crate::config::read_toml(printed.as_bytes());
+        again.check();
+        assert_eq!(again.errors, [], "{printed}");
+        assert_eq!(again.setup, setup, "{printed}");
+    }
 }
 
 #[test]
@@ -117,7 +218,7 @@ fn everything_wrong_is_said_at_once() {
     for part in [
         "B.bootstrap.servers is missing",
         "line 3: A.security.protocol = SASL_SSL is not supported",
-        "line 5: replication.policy.class = com.acme.Policy: Java classes are not run. Write what it does as a template",
+        "line 5: replication.policy.class = com.acme.Policy: Java classes are not run. If it names copies by their cluster",
         "`(` is not a regular expression",
         "line 7: emit.checkpoints.interval.seconds: \"soon\" is not a number",
         "line 8: sync.topic.configs.enabled: \"yes\" is neither true nor false",

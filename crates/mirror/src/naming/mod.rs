@@ -2,8 +2,11 @@
 //!
 //! Prefix and identity are MirrorMaker 2's `DefaultReplicationPolicy` and `IdentityReplicationPolicy`, to the letter.
 
+mod brought;
 mod template;
 
+pub use brought::Brought;
+pub(crate) use brought::came_from;
 pub use template::{Template, TemplateError};
 
 use std::collections::BTreeMap;
@@ -93,8 +96,7 @@ impl TopicNaming {
         let source = match &self.naming {
             Naming::Identity { .. } if !looks_like_heartbeats(topic) => topic.to_owned(),
             Naming::Prefix { separator } | Naming::Identity { separator } => {
-                let (cluster, upstream) = split(topic, separator)?;
-                (cluster == self.source).then_some(upstream)?.to_owned()
+                upstream(topic, &self.source, separator)?.to_owned()
             }
             Naming::Template(template) => template.source_of(&self.source, topic)?,
         };
@@ -112,7 +114,7 @@ impl TopicNaming {
     }
 
     /// Whether a topic of the source came from the cluster `target`, by its name, directly or through others
-    /// (`MirrorSourceConnector.isCycle`). Only names with a prefix tell.
+    /// (`MirrorSourceConnector.isCycle`). Only names with a prefix tell. Unlike there the name of a cluster may hold the separator.
     pub fn is_cycle(&self, topic: &str, target: &str) -> bool {
         let separator = match &self.naming {
             Naming::Prefix { separator } => separator,
@@ -120,16 +122,15 @@ impl TopicNaming {
             Naming::Identity { .. } | Naming::Template(_) => return false,
         };
         let mut rest = topic;
-        while let Some((cluster, upstream)) = split(rest, separator) {
-            if cluster == target {
+        loop {
+            if upstream(rest, target, separator).is_some() {
                 return true;
             }
-            if upstream == rest {
-                return false;
+            match split(rest, separator) {
+                Some((_, shorter)) if shorter != rest => rest = shorter,
+                _ => return false,
             }
-            rest = upstream;
         }
-        false
     }
 
     /// Whether a topic of the source holds heartbeats, its own or copied ones
@@ -150,6 +151,16 @@ impl TopicNaming {
 /// `IdentityReplicationPolicy.looksLikeHeartbeat`.
 fn looks_like_heartbeats(topic: &str) -> bool {
     topic.ends_with(HEARTBEATS)
+}
+
+/// What a topic was called on the cluster `cluster`, if its name says that it came from there.
+fn upstream<'a>(topic: &'a str, cluster: &str, separator: &str) -> Option<&'a str> {
+    let upstream = topic.strip_prefix(cluster)?.strip_prefix(separator)?;
+    // As below: a name with nothing behind its separators has no source.
+    let is_empty = upstream.is_empty()
+        || !separator.is_empty() && upstream.split(separator).all(str::is_empty)
+        || cluster.is_empty() && separator.is_empty();
+    (!is_empty).then_some(upstream)
 }
 
 /// Cluster and topic of a name with a prefix (`DefaultReplicationPolicy.topicSource` and `upstreamTopic`).
@@ -184,6 +195,9 @@ mod tests {
             assert_eq!(naming.source_of(topic).as_deref(), source, "{topic}");
         }
         assert_eq!(prefix("foo", "_").source_of("foo_bar").as_deref(), Some("bar"));
+        assert_eq!(prefix("us-east", "-").source_of("us-east-orders").as_deref(), Some("orders"));
+        assert_eq!(prefix("us-east", "-").source_of("us-west-orders"), None);
+        assert_eq!(prefix("primary", "").source_of("primaryorders").as_deref(), Some("orders"));
     }
 
     #[test]
@@ -197,6 +211,18 @@ mod tests {
             ("orders.us-east", false),
         ] {
             assert_eq!(naming.is_cycle(topic, "us-east"), expected, "{topic}");
+        }
+        // Clusters whose names hold the separator.
+        for separator in ["-", "_", "."] {
+            let (naming, target) = (prefix("eu-west", separator), format!("us{separator}east"));
+            for (topic, expected) in [
+                ("orders".to_owned(), false),
+                (format!("{target}{separator}orders"), true),
+                (format!("eu{separator}{target}{separator}orders"), true),
+                (format!("us{separator}orders"), false),
+            ] {
+                assert_eq!(naming.is_cycle(&topic, &target), expected, "{topic}");
+            }
         }
     }
 

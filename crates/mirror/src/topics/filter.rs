@@ -25,6 +25,17 @@ pub enum FilterError {
     },
 }
 
+impl PartialEq for NameFilter {
+    /// The same patterns in the same order.
+    fn eq(&self, other: &Self) -> bool {
+        let texts =
+            |patterns: &[Regex]| patterns.iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>();
+        texts(&self.included) == texts(&other.included) && texts(&self.excluded) == texts(&other.excluded)
+    }
+}
+
+impl Eq for NameFilter {}
+
 impl NameFilter {
     /// Reads lists of patterns. What is excluded is not included.
     ///
@@ -45,7 +56,7 @@ impl NameFilter {
 }
 
 /// The topics to be copied.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicFilter {
     names: NameFilter,
     never: NameFilter,
@@ -58,8 +69,8 @@ const NEVER: [&str; 4] =
     ["__.*", r"\..*", r"mm2.*[^a-zA-Z0-9]internal", r".*[^a-zA-Z0-9]checkpoints[^a-zA-Z0-9]internal"];
 
 impl TopicFilter {
-    /// Reads a comma-separated list of patterns. A comma inside brackets or braces belongs to its pattern. Other tools'
-    /// copies are left out.
+    /// Reads a comma-separated list of patterns. A comma inside brackets or braces belongs to its pattern. Nothing that they mean is
+    /// left out but what can never be copied.
     ///
     /// # Errors
     /// When there is none, or one is no regular expression.
@@ -68,7 +79,7 @@ impl TopicFilter {
         if included.is_empty() {
             return Err(FilterError::Empty);
         }
-        Self::of(&included, &crate::config::TOPICS_EXCLUDE)
+        Self::of(&included, &[""; 0])
     }
 
     /// Of lists of patterns.
@@ -87,6 +98,11 @@ impl TopicFilter {
     /// Whether a topic is to be copied.
     pub fn matches(&self, topic: &str) -> bool {
         self.names.matches(topic) && self.may_match(topic)
+    }
+
+    /// Whether a topic is meant by the patterns and can never be copied, though it is none of Kafka's own or ours.
+    pub(crate) fn is_meant_in_vain(&self, topic: &str) -> bool {
+        self.names.matches(topic) && !self.may_match(topic) && !topic.starts_with("__")
     }
 
     /// Whether a topic can be copied at all.

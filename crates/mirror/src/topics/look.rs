@@ -33,6 +33,10 @@ pub(crate) async fn look(
             found.push((topic, target));
         } else if topics.is_left_out_as_cycle(name) && said.is_news(&format!("cycle {name}"), "") {
             tracing::info!("topic {name} is not copied: by its name it came from {}", topics.target);
+        } else if topics.filter.is_meant_in_vain(name) && said.is_news(&format!("in vain {name}"), "") {
+            tracing::info!(
+                "topic {name} is not copied although it matches: topics of such names are those that MirrorMaker 2 keeps for itself"
+            );
         }
     }
     if found.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::Link;
 use crate::error::Side;
+use crate::partition::{Cause, Obstacle};
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use crate::task::timers::Timer;
@@ -130,13 +131,25 @@ impl FlowTask {
 
     /// The broker is gone or not there: its leaders may have moved.
     pub(crate) fn source_failed(&mut self, node: i32, error: &dyn std::fmt::Display, now: Instant) {
-        tracing::warn!(broker = node, %error, "source broker lost; trying again");
         let Some(broker) = self.sources.get_mut(&node) else { return };
+        // Said once, not with each try: what it keeps waiting says so.
+        if broker.backoff.attempts() == 0 {
+            tracing::warn!(broker = node, %error, "source broker lost; trying again");
+        } else {
+            tracing::debug!(broker = node, %error, "source broker still lost; trying again");
+        }
         broker.session.reset();
         broker.link = Link::Waiting;
         let pause = broker.backoff.pause();
         self.timers.set(now + pause, Timer::Source(node));
         self.source_leaders.want();
+        let cause = Cause::Lost(error.to_string().into());
+        let lost = Obstacle { side: Side::Source, broker: Some(node), cause };
+        for number in (0u32..).take(self.partitions.len()) {
+            if self.partition(number).is_some_and(|partition| partition.source.fetched_from == Some(node)) {
+                self.meets(number, lost.clone(), now);
+            }
+        }
     }
 
     pub(crate) fn source_may_open(&mut self, node: i32) {

@@ -3,7 +3,7 @@
 use super::{Link, Window};
 use crate::config::FlowConfig;
 use crate::error::Side;
-use crate::partition::Failure;
+use crate::partition::{Cause, Failure, Obstacle};
 use crate::task::FlowTask;
 use crate::task::events::Event;
 use crate::task::timers::Timer;
@@ -113,16 +113,26 @@ impl FlowTask {
     pub(crate) fn lane_failed(&mut self, key: LaneKey, error: &dyn std::fmt::Display, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if !matches!(lane.link, Link::Waiting) {
-            tracing::warn!(broker = key.node, %error, "target broker lost; trying again");
+            if lane.backoff.attempts() == 0 {
+                tracing::warn!(broker = key.node, %error, "target broker lost; trying again");
+            } else {
+                tracing::debug!(broker = key.node, %error, "target broker still lost; trying again");
+            }
             lane.link = Link::Waiting;
             let pause = lane.backoff.pause();
             self.timers.set(now + pause, Timer::Lane(key));
         }
+        let lost = Obstacle {
+            side: Side::Target,
+            broker: Some(key.node),
+            cause: Cause::Lost(error.to_string().into()),
+        };
         for number in std::mem::take(&mut lane.ready) {
             let Some(partition) = self.partition(number) else { continue };
             if partition.target.ready_on == Some(key) {
                 partition.target.ready_on = None;
                 partition.target.leader = None;
+                self.meets(number, lost.clone(), now);
                 self.fail(number, Failure::Passing, now);
             }
         }

@@ -5,7 +5,8 @@ use super::accident::{Accident, Ending};
 use super::ranges::Seen;
 use crate::broker::{Link, Outstanding};
 use crate::error::{Side, StopReason};
-use crate::partition::{Goal, Partition};
+use crate::partition::{Goal, Obstacle, Partition};
+use crate::task::timers::Timer;
 use crate::task::{FlowTask, room};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,13 +158,12 @@ impl FlowTask {
         let wanted = partition.cursor.offset;
         let code = BrokerError(fetched.error_code);
         match code.class() {
-            ErrorClass::None => {}
-            ErrorClass::Refresh | ErrorClass::Retry => {
-                tracing::debug!(number, %code, "fetch refused for now");
-                partition.source.leader = None;
-                self.leave_session(number);
-                self.source_leaders.want();
-                return;
+            ErrorClass::None => {
+                partition.source.backoff.reset();
+                partition.troubled.gets_on(Side::Source);
+            }
+            ErrorClass::Refresh | ErrorClass::Retry | ErrorClass::Unknown => {
+                return self.source_refuses(number, "Fetch", code, now);
             }
             ErrorClass::OutOfRange => return self.out_of_range(number),
             ErrorClass::Denied => {
@@ -189,6 +189,34 @@ impl FlowTask {
         }
         self.check_goal(number);
         self.realign_if_short(number, now);
+    }
+
+    /// The leader does not let us read for now: perhaps another leads, perhaps it will. Asked again after a pause, longer each time.
+    pub(crate) fn source_refuses(
+        &mut self,
+        number: u32,
+        request: &'static str,
+        code: BrokerError,
+        now: Instant,
+    ) {
+        tracing::debug!(number, %code, request, "the source refuses for now");
+        let Some(partition) = self.partition(number) else { return };
+        let broker = partition.source.fetched_from;
+        let until = now + partition.source.backoff.pause();
+        partition.source.leader = None;
+        partition.source.is_resting = true;
+        self.timers.set(until, Timer::Rested(number));
+        self.leave_session(number);
+        self.meets(number, Obstacle::refused(Side::Source, broker, request, code), now);
+    }
+
+    /// The pause is over: the leader is asked for, and then asked.
+    pub(crate) fn is_rested(&mut self, number: u32) {
+        let Some(partition) = self.partition(number) else { return };
+        partition.source.is_resting = false;
+        if !partition.state.is_stopped() {
+            self.source_leaders.want();
+        }
     }
 
     /// The source ends before all that the target holds has been met: it has fewer records than it had.

@@ -4,7 +4,9 @@
 use crate::broker::{LaneKey, Link, TargetLane};
 use crate::error::{Side, StopReason};
 use crate::flow::accident::Ending;
-use crate::partition::{Failure, Goal, Ground, Partition, Resume, ResumeAnswer, State};
+use crate::partition::{
+    Cause, Failure, Goal, Ground, Obstacle, PRODUCE, Partition, Resume, ResumeAnswer, State,
+};
 use crate::positions::Position;
 use crate::task::FlowTask;
 use crate::task::timers::Timer;
@@ -75,6 +77,8 @@ impl FlowTask {
             partition.answered += 1;
             return self.conclude(number, now);
         }
+        partition.troubled.gets_on(Side::Target);
+        partition.unknown = None;
         partition.settle_front(answer.base_offset, now);
         self.first_settled.get_or_insert(now);
         self.make_ready(number, now);
@@ -88,6 +92,7 @@ impl FlowTask {
         let Some(batch) = partition.queue.get(partition.answered) else { return };
         let (offset, bytes, records) = (batch.source_offset, batch.bytes(), batch.records);
         let message = answer.error_message.as_ref().map(|text| String::from_utf8_lossy(text).into_owned());
+        let leader = partition.target.leader;
         let is_damaged = code.class() == ErrorClass::Corrupt;
         let is_intact = is_damaged.then(|| batch.is_intact()).flatten();
         let failure = match code.class() {
@@ -96,6 +101,13 @@ impl FlowTask {
                 Failure::Passing
             }
             ErrorClass::None | ErrorClass::Retry | ErrorClass::Sequence => Failure::Passing,
+            // Nobody knows what it means: perhaps that the broker is in trouble, perhaps that it will never take this batch.
+            ErrorClass::Unknown => match partition.lasts_unknown(offset, now) {
+                false => Failure::Passing,
+                true => {
+                    Failure::Final(Arc::new(StopReason::Refused { offset, records, bytes, code, message }))
+                }
+            },
             // Damage on the way to us or before is ours to report; damage on the way from us will not repeat.
             ErrorClass::Corrupt => match is_intact {
                 Some(true) => Failure::Passing,
@@ -118,8 +130,13 @@ impl FlowTask {
             }
         };
         // A batch behind one that failed is refused for that: only the first refusal says what is wrong.
-        let failure = if partition.answered > 0 { Failure::Passing } else { failure };
+        let is_first = partition.answered == 0;
+        let failure = if is_first { failure } else { Failure::Passing };
         partition.answered += 1;
+        let leader = leader.map(|(node, _)| node);
+        if is_first && matches!(failure, Failure::Passing) {
+            self.meets(number, Obstacle::refused(Side::Target, leader, PRODUCE, code), now);
+        }
         if is_damaged && is_intact.is_none() {
             tracing::info!(
                 number,
@@ -177,8 +194,13 @@ impl FlowTask {
                 }
                 ResumeAnswer::Later(code) => {
                     tracing::debug!(number, ?code, "the target cannot say yet what it holds");
-                    partition.target.leader = None;
+                    let broker = partition.target.leader.take().map(|(node, _)| node);
                     partition.state.fail(Failure::Passing);
+                    let obstacle = match code {
+                        Some(code) => Obstacle::refused(Side::Target, broker, "a look at its log", code),
+                        None => Obstacle { side: Side::Target, broker, cause: Cause::Unclear },
+                    };
+                    self.meets(number, obstacle, now);
                     self.conclude(number, now);
                 }
                 ResumeAnswer::Stop(reason) => self.stop(number, &Arc::new(reason)),
@@ -190,6 +212,7 @@ impl FlowTask {
     fn stand_on(&mut self, number: u32, ground: Ground) {
         let name = self.name(number);
         let Some(partition) = self.partition(number) else { return };
+        partition.troubled.is_known();
         partition.ground = Some(ground);
         partition.ground_from = partition.settled;
         if partition.is_before_first() {

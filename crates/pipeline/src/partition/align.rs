@@ -307,7 +307,15 @@ impl Misaligned {
             Self::Cluster(error) => {
                 let class = error.broker_error().map(BrokerError::class);
                 // Out of range of a log that holds it after all.
-                matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh | ErrorClass::OutOfRange))
+                matches!(
+                    class,
+                    None | Some(
+                        ErrorClass::Retry
+                            | ErrorClass::Refresh
+                            | ErrorClass::Unknown
+                            | ErrorClass::OutOfRange
+                    )
+                )
             }
         }
     }

@@ -7,6 +7,7 @@ mod resume;
 mod shared;
 mod side;
 mod state;
+mod trouble;
 
 pub(crate) use align::{Align, Aligned, Misaligned, align};
 pub(crate) use cursor::{Cursor, Landmark};
@@ -14,6 +15,8 @@ pub(crate) use resume::{Ground, Producers, Resume, ResumeAnswer, look_at_target}
 pub(crate) use shared::{Placed, take_places};
 pub(crate) use side::{Leader, SourceSide, TargetSide};
 pub(crate) use state::{Failure, State};
+pub use trouble::{Cause, Obstacle, Trouble};
+pub(crate) use trouble::{PRODUCE, Troubled, WORD_AFTER};
 
 use crate::config::FlowConfig;
 use crate::error::StopReason;
@@ -37,6 +40,9 @@ pub(crate) const MAX_IN_FLIGHT: usize = 5;
 
 /// How long after a look, or an answer, the end of the target's log is taken to be where it was, for old records.
 const TRUSTED: Duration = Duration::from_secs(30);
+
+/// How long a batch is tried again that the target refuses with an error that nobody knows.
+const UNKNOWN_PATIENCE: Duration = Duration::from_secs(120);
 
 /// One source partition and its target.
 #[derive(Debug)]
@@ -113,6 +119,10 @@ pub(crate) struct Partition {
     /// damage on the source's disk does not.
     pub(crate) suspect: Option<i64>,
     pub(crate) backoff: Backoff,
+    /// Source offset of a batch that the target has refused with an error that nobody knows, and since when.
+    pub(crate) unknown: Option<(i64, Instant)>,
+    /// What keeps it from getting on, for now.
+    pub(crate) troubled: Troubled,
     pub(crate) goal: Goal,
     pub(crate) counters: Counters,
     /// Taken out of the flow.
@@ -172,12 +182,13 @@ impl Partition {
         } = prepared;
         let Summary { position, offsets, map_from, .. } = stored.summary;
         let stored_gaps = stored.gaps.len();
+        let backoff = |seed| Backoff::new(config.first_retry, config.last_retry, u64::from(number) + seed);
         let mut partition = Self {
             topic,
             partition,
             state: State::Locating,
             generation: 0,
-            source: SourceSide::new(source_leader),
+            source: SourceSide::new(source_leader, backoff(29)),
             target: TargetSide::new(target_leader),
             settled: position,
             offsets,
@@ -212,7 +223,9 @@ impl Partition {
             fenced_with: None,
             ending: None,
             suspect: None,
-            backoff: Backoff::new(config.first_retry, config.last_retry, u64::from(number) + 11),
+            backoff: backoff(11),
+            unknown: None,
+            troubled: Troubled::default(),
             goal: Goal::Unknown,
             counters: Counters::default(),
             is_forgotten: false,
@@ -280,6 +293,18 @@ impl Partition {
             Failure::Final(Arc::new(StopReason::CorruptAtSource { offset, bytes }))
         } else {
             Failure::Passing
+        }
+    }
+
+    /// Whether the target has refused the batch at source offset `offset` with an error that nobody knows for so long that it will not
+    /// take it.
+    pub(crate) fn lasts_unknown(&mut self, offset: i64, now: Instant) -> bool {
+        match self.unknown {
+            Some((known, since)) if known == offset => now.duration_since(since) >= UNKNOWN_PATIENCE,
+            _ => {
+                self.unknown = Some((offset, now));
+                false
+            }
         }
     }
 

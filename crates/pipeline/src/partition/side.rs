@@ -3,6 +3,7 @@
 use crate::broker::LaneKey;
 use crate::flow::ranges::Ranges;
 use tokio::time::Instant;
+use verbatim_wire::cluster::Backoff;
 
 /// Broker id and leader epoch of a partition's leader.
 pub(crate) type Leader = (i32, i32);
@@ -28,10 +29,14 @@ pub(crate) struct SourceSide {
     /// The bounds of the log are being asked for, because it does not hold what we want.
     pub(crate) is_asking_bounds: bool,
     pub(crate) missing_since: Option<Instant>,
+    /// The leader has refused to be read from: pauses grow until it does not.
+    pub(crate) backoff: Backoff,
+    /// It is not read from until such a pause is over.
+    pub(crate) is_resting: bool,
 }
 
 impl SourceSide {
-    pub(crate) fn new(leader: Option<Leader>) -> Self {
+    pub(crate) fn new(leader: Option<Leader>, backoff: Backoff) -> Self {
         Self {
             leader,
             fetched_from: None,
@@ -43,6 +48,8 @@ impl SourceSide {
             followed_to: 0,
             is_asking_bounds: false,
             missing_since: None,
+            backoff,
+            is_resting: false,
         }
     }
 }

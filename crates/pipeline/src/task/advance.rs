@@ -18,6 +18,8 @@ impl FlowTask {
                 Timer::Leaders(_) | Timer::Claim => {}
                 Timer::Checkpoint => self.checkpoint(now),
                 Timer::Save => self.save_moved(),
+                Timer::Troubles => self.say_troubles(now),
+                Timer::Rested(number) => self.is_rested(number),
                 Timer::Rate => self.try_again_for_rate(now),
             }
         }

@@ -6,7 +6,7 @@ use super::timers::Timer;
 use crate::config::FlowConfig;
 use crate::error::{Side, StopReason};
 use crate::flow::accident::Accident;
-use crate::partition::{Partition, State};
+use crate::partition::{Obstacle, Partition, State};
 use std::sync::Arc;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{Backoff, BrokerError, ClusterError, Metadata, TopicMetadata};
@@ -133,9 +133,16 @@ impl FlowTask {
         }
         let has_moved = partition.source.leader != leader || partition.source.fetched_from.is_none();
         partition.source.leader = leader;
-        if has_moved && partition.state.is_copying() && partition.ending.is_none() {
+        if has_moved
+            && !partition.source.is_resting
+            && partition.state.is_copying()
+            && partition.ending.is_none()
+        {
             self.leave_session(number);
             self.join_session(number);
+        }
+        if leader.is_none() {
+            self.meets(number, Obstacle::no_leader(Side::Source), now);
         }
         leader.is_some()
     }
@@ -154,8 +161,9 @@ impl FlowTask {
         if let Some(partition) = self.partition(number) {
             partition.target.leader = leader;
         }
-        if leader.is_some() {
-            self.locate(number);
+        match leader {
+            Some(_) => self.locate(number),
+            None => self.meets(number, Obstacle::no_leader(Side::Target), now),
         }
         leader.is_some()
     }

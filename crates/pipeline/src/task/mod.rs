@@ -17,6 +17,7 @@ mod ownership;
 mod places;
 pub(crate) mod remembered;
 pub(crate) mod timers;
+mod troubles;
 
 use crate::broker::{Backlogs, LaneKey, SourceBroker, TargetLane};
 use crate::budget::Budget;
@@ -106,6 +107,8 @@ pub(crate) struct FlowTask {
     pub(crate) first_settled: Option<Instant>,
     waiting_for_goal: Vec<oneshot::Sender<Result<(), FlowError>>>,
     pub(crate) is_draining: bool,
+    /// Whether the timer is set that says what keeps partitions.
+    pub(crate) is_watching_troubles: bool,
 }
 
 /// What a task listens to.
@@ -183,6 +186,7 @@ impl FlowTask {
             first_settled: None,
             waiting_for_goal: Vec::new(),
             is_draining: false,
+            is_watching_troubles: false,
         };
         tokio::spawn(task.run(Inbox { events: inbox, answers }, commands));
         commander
@@ -306,6 +310,7 @@ impl FlowTask {
         partition.in_flight = 0;
         partition.answered = 0;
         partition.state = State::Stopped(reason.clone());
+        partition.troubled.end();
         tracing::error!("{name} stopped: {reason}");
         self.tell_waiting();
     }
@@ -349,6 +354,7 @@ impl FlowTask {
                 State::Stopped(reason) => Some(reason.clone()),
                 _ => None,
             },
+            waits: p.troubled.current().cloned(),
             is_copying: p.state.is_copying(),
             offsets: p.offsets,
             translated_because: p.translated_because.clone(),

@@ -20,6 +20,10 @@ pub(crate) enum Timer {
     Claim,
     /// A rate limit may let something pass.
     Rate,
+    /// What keeps partitions may have to be said.
+    Troubles,
+    /// A source partition may be read from again, whose leader has refused.
+    Rested(u32),
     /// Positions are to be saved.
     Checkpoint,
     /// What could not be saved is to be saved again, sooner than that.

@@ -52,6 +52,8 @@ fn partition(status: &PartitionStatus) -> Value {
         "topic": &*status.name.topic,
         "partition": status.name.partition,
         "is_copying": status.is_copying,
+        "waits_because": status.waits.as_ref().map(|trouble| trouble.obstacle.to_string()),
+        "waits_seconds": status.waits.as_ref().map(|trouble| trouble.since.elapsed().as_secs()),
         "stopped": status.stopped.as_ref().map(ToString::to_string),
         "source_offset": status.position.source_offset,
         "target_offset": status.position.target_offset,

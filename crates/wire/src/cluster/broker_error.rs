@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A Kafka error code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BrokerError(pub i16);
 
 /// What to do about an error.
@@ -29,13 +29,16 @@ pub enum ErrorClass {
     Denied,
     /// Repeating the request cannot help.
     Fatal,
+    /// The broker does not say what is wrong, or this table does not know the code: repeating the request may help, and if it does not
+    /// for minutes, it will not.
+    Unknown,
 }
 
-use ErrorClass::{Corrupt, Denied, Fatal, Fenced, OutOfRange, Refresh, Retry, Sequence, TooLarge};
+use ErrorClass::{Corrupt, Denied, Fatal, Fenced, OutOfRange, Refresh, Retry, Sequence, TooLarge, Unknown};
 
-/// One row per code (`org.apache.kafka.common.protocol.Errors`); unlisted codes are fatal.
+/// One row per code (`org.apache.kafka.common.protocol.Errors`); only codes that are known to be final are.
 const TABLE: &[(i16, &str, ErrorClass)] = &[
-    (-1, "UNKNOWN_SERVER_ERROR", Fatal),
+    (-1, "UNKNOWN_SERVER_ERROR", Unknown),
     (0, "NONE", ErrorClass::None),
     (1, "OFFSET_OUT_OF_RANGE", OutOfRange),
     (2, "CORRUPT_MESSAGE", Corrupt),
@@ -149,7 +152,7 @@ impl BrokerError {
 
     /// What to do about it.
     pub fn class(self) -> ErrorClass {
-        self.row().map_or(Fatal, |(_, _, class)| *class)
+        self.row().map_or(Unknown, |(_, _, class)| *class)
     }
 
     /// Whether the coordinator is loading, unknown or elsewhere: find it again, repeat the request.
