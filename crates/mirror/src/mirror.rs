@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use verbatim_pipeline::{
-    Flow, FlowConfig, FlowError, FlowHandle, NewTopic, Start, TopicPair, TopicPositions,
+    Flow, FlowConfig, FlowError, FlowHandle, Forward, NewTopic, Start, TopicPair, TopicPositions, is_ours,
+    sources_of,
 };
 use verbatim_wire::cluster::{BrokerError, Cluster};
 
@@ -102,6 +103,10 @@ impl Mirror {
         if source.id() == target.id() && !source.id().is_empty() {
             return Err(FlowError::SameCluster { id: source.id().to_owned() }.into());
         }
+        // Before anything is created.
+        let origin = config.flow.origin.as_deref().unwrap_or(source.id());
+        let found = sources_of(&target, &config.flow.name).await.map_err(FlowError::from)?;
+        is_ours(&config.flow.name, found.iter(), origin)?;
         let flow = Flow::new(source.clone(), target.clone()).config(config.flow.clone());
         let (known, targets, mut said) = (HashMap::new(), HashMap::new(), Said::default());
         let left_out = BTreeSet::new();
@@ -109,7 +114,10 @@ impl Mirror {
             let flow = flow.start().await?;
             return Ok(Self { config, source, target, flow, known, targets, left_out, said });
         }
-        let looking = Looking { source: &source, target: &target, topics: &config.topics, known: &known };
+        let asks_provenance = config.flow.forward == Forward::Everything;
+        let (topics, settles) = (&config.topics, false);
+        let looking =
+            Looking { source: &source, target: &target, topics, known: &known, asks_provenance, settles };
         let (seen, target_brokers) = look(looking, &mut said).await?;
         let counts = counted(&seen);
         let mut plan = plan(seen, &targets, making(&config, target_brokers));
@@ -176,7 +184,9 @@ impl Mirror {
     /// When a cluster fails us; trying again later may help.
     pub async fn discover(&mut self) -> Result<Vec<TopicPair>, MirrorError> {
         let Self { config, source, target, known, said, .. } = self;
-        let looking = Looking { source, target, topics: &config.topics, known };
+        let asks_provenance = config.flow.forward == Forward::Everything;
+        let looking =
+            Looking { source, target, topics: &config.topics, known, asks_provenance, settles: true };
         let (seen, target_brokers) = look(looking, said).await?;
         if seen.is_empty() {
             self.left_out.clear();

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::time::Duration;
+use tokio::time::Instant;
 use verbatim_wire::cluster::ClusterError;
 
 /// What tells one trouble from another: of a refusal the code, because brokers put what differs from time to time into their
@@ -10,20 +12,28 @@ pub(crate) fn kind(error: &ClusterError) -> String {
     error.broker_error().map_or_else(|| error.to_string(), |code| code.to_string())
 }
 
-/// What has been said last of each subject.
+/// What has been said last of each subject, and since when others have been there.
 #[derive(Debug, Default)]
-pub(crate) struct Said(HashMap<String, String>);
+pub(crate) struct Said {
+    last: HashMap<String, String>,
+    since: HashMap<String, Instant>,
+}
 
 impl Said {
     /// Whether `trouble` with `subject` is news.
     pub(crate) fn is_news(&mut self, subject: &str, trouble: impl Display) -> bool {
         let trouble = trouble.to_string();
-        self.0.insert(subject.to_owned(), trouble.clone()).as_ref() != Some(&trouble)
+        self.last.insert(subject.to_owned(), trouble.clone()).as_ref() != Some(&trouble)
+    }
+
+    /// Whether this was asked of `subject` so long ago for the first time.
+    pub(crate) fn is_older_than(&mut self, age: Duration, subject: &str) -> bool {
+        self.since.entry(subject.to_owned()).or_insert_with(Instant::now).elapsed() >= age
     }
 
     /// There is no trouble with `subject`; returns whether there was some.
     pub(crate) fn is_over(&mut self, subject: &str) -> bool {
-        self.0.remove(subject).is_some()
+        self.last.remove(subject).is_some()
     }
 }
 

@@ -24,6 +24,19 @@ pub enum FlowError {
         /// The cluster's id.
         id: String,
     },
+    /// The state under this name is that of a flow from elsewhere.
+    #[error(
+        "flow {flow} on the target cluster copies from the cluster of id {}, and this source has id {source_id}: the state in topic \
+         __verbatim.{flow} is not this flow's. Give this one another name (--name, or name in the file)", .found.join(", ")
+    )]
+    OtherSource {
+        /// The flow's name.
+        flow: String,
+        /// Ids of the clusters that it copies from.
+        found: Vec<String>,
+        /// Id of the cluster that it was to copy from.
+        source_id: String,
+    },
     /// A topic is not there.
     #[error("topic {topic} does not exist on the {side} cluster")]
     NoSuchTopic {

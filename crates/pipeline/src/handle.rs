@@ -78,6 +78,7 @@ impl Flow {
         };
         let stored = store.load().await?;
         let origin = config.origin.as_deref().unwrap_or(source.id());
+        is_ours(&config.name, stored.producers.keys(), origin)?;
         let known = known_producers(&stored, origin);
         let producers = match known {
             Some(producers) => producers,
@@ -100,6 +101,24 @@ pub struct FlowHandle {
     commands: mpsc::Sender<Command>,
     preparer: Preparer,
     store: Arc<dyn PositionStore>,
+}
+
+/// Whether the state of a flow that copies from the clusters `found` is that of one that copies from `origin`. A cluster without an id
+/// is any.
+///
+/// # Errors
+/// When it is another's.
+pub fn is_ours<'a>(
+    flow: &str,
+    found: impl Iterator<Item = &'a String>,
+    origin: &str,
+) -> Result<(), FlowError> {
+    let mut found: Vec<String> = found.filter(|id| !id.is_empty()).cloned().collect();
+    if found.is_empty() || origin.is_empty() || found.iter().any(|id| id == origin) {
+        return Ok(());
+    }
+    found.sort_unstable();
+    Err(FlowError::OtherSource { flow: flow.to_owned(), found, source_id: origin.to_owned() })
 }
 
 /// The producer ids a flow has had.

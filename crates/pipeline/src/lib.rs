@@ -42,12 +42,12 @@ mod view;
 pub use config::{Batching, FlowConfig, Forward, Offsets, OnSourceAccident, Start};
 pub use error::{FlowError, PartitionName, Side, StopReason};
 pub use flow::RepackError;
-pub use handle::{FinalPositions, Flow, FlowHandle};
-pub use partition::{Cause, Counters, Obstacle, Trouble};
+pub use handle::{FinalPositions, Flow, FlowHandle, is_ours};
+pub use partition::{Cause, Counters, Holder, Obstacle, Trouble};
 pub use positions::{
     ChunkError, Claim, Claimed, EntryError, Gap, GapCause, MapChunk, OffsetMap, OffsetsHeld, PartitionChange,
-    Position, PositionError, PositionStore, ProducerRole, Run, StoredPartition, StoredState, Storing,
-    Summary, TopicPositions,
+    Position, PositionError, PositionStore, ProducerRole, Provenance, Run, StoredPartition, StoredState,
+    Storing, Summary, TopicPositions, sources_of,
 };
 pub use prepare::TopicPair;
 pub use rate::RateLimit;

@@ -33,6 +33,8 @@ pub struct PartitionStatus {
     pub last_record: Option<(i64, i64)>,
     /// End of what can be read on the source, once known.
     pub end_offset: Option<i64>,
+    /// End of what is replicated on the source, once known. What stands between `end_offset` and it is held back by open transactions.
+    pub high_watermark: Option<i64>,
     /// Offsets between position and end, once known.
     pub lag_records: Option<i64>,
     /// What became of the batches.
@@ -49,6 +51,13 @@ pub struct PartitionStatus {
     pub translated_because: Option<Arc<str>>,
     /// What is missing on one side because the source's log changed and the policy was to go on.
     pub gaps: Vec<Gap>,
+}
+
+impl PartitionStatus {
+    /// Offsets that open transactions hold back on the source; `None` while its end is not known.
+    pub fn held_back_records(&self) -> Option<i64> {
+        Some((self.high_watermark? - self.end_offset?).max(0))
+    }
 }
 
 impl Status {

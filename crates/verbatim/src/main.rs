@@ -46,7 +46,7 @@ fn start(command: Command) -> Result<(), Failure> {
         match command {
             Command::Run(arguments) => match &arguments.config {
                 Some(config) => fleet::run(config, &arguments).await,
-                None => run::run(arguments).await,
+                None => Box::pin(run::run(arguments)).await,
             },
             Command::Plan(arguments) => fleet::plan(&arguments).await,
             Command::Groups(arguments) => fleet::groups(&arguments).await,

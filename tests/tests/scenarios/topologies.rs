@@ -11,7 +11,7 @@ use std::time::Duration;
 use kafka_protocol::messages::ApiKey;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use verbatim_mirror::{Mirror, MirrorConfig, Naming, TopicFilter, TopicNaming, TopicSelection};
+use verbatim_mirror::{Mirror, MirrorConfig, MirrorError, Naming, TopicFilter, TopicNaming, TopicSelection};
 use verbatim_pipeline::{Cluster, ClusterConfig, Forward};
 use verbatim_testbroker::{Control, ErrorCode, MemoryNetwork, TestCluster};
 use verbatim_tests::scenario::{Dice, PATIENCE, committed, log, now_ms, numbered};
@@ -396,4 +396,87 @@ async fn ring_under_the_same_names() {
     for cluster in ["a", "b", "c"] {
         assert_eq!(world.assert_once(cluster), 3 * records, "{cluster}");
     }
+}
+
+impl World {
+    /// A flow as one process of its own runs it.
+    async fn alone(&self, from: &str, to: &str, config: MirrorConfig) -> Result<Mirror, MirrorError> {
+        Mirror::start(self.join(from).await.unwrap(), self.join(to).await.unwrap(), config).await
+    }
+}
+
+/// Topics under their own names, as `verbatim run --from --to` copies them.
+fn same_names(flow: &str, topics: &str) -> MirrorConfig {
+    let mut config = MirrorConfig { may_wait_for_topics: false, ..MirrorConfig::new(topics).unwrap() };
+    config.flow.name = flow.to_owned();
+    config
+}
+
+/// Each of two sites has a file of its own and calls the other one `remote`: the names do not tell that a topic has come round.
+#[tokio::test(start_paused = true)]
+async fn two_files_that_call_each_other_remote() {
+    for pause_s in [0, 1, 30] {
+        let world = World::new(&["a", "b"]);
+        let mut running = Vec::new();
+        for (from, to) in [("a", "b"), ("b", "a")] {
+            world.write(from, &world.clusters[from], "first", 1);
+            let mut config = MirrorConfig { is_lenient: true, ..MirrorConfig::new(".*").unwrap() };
+            let naming = Naming::default();
+            config.topics.naming = TopicNaming { source: "remote".to_owned(), naming, map: BTreeMap::new() };
+            config.topics.target = "local".to_owned();
+            config.flow.name = "remote-local".to_owned();
+            let mut mirror = world.alone(from, to, config).await.unwrap();
+            running.push(tokio::spawn(async move { panic!("{}", mirror.watch().await) }));
+            tokio::time::sleep(Duration::from_secs(pause_s)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        for cluster in ["a", "b"] {
+            world.assert_has(cluster, &["orders", "remote.orders"], RECORDS);
+        }
+        running.into_iter().for_each(|task| task.abort());
+    }
+}
+
+/// One way runs; somebody starts the other way, under the same names, in another process: it would copy the copies back.
+#[tokio::test(start_paused = true)]
+async fn a_way_back_in_another_process_is_refused() {
+    let world = World::new(&["a", "b"]);
+    let written = world.write("a", &world.clusters["a"], "first", 1);
+    let there = world.alone("a", "b", same_names("there", "orders")).await.unwrap();
+    there.flow().caught_up().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let refusal = world.alone("b", "a", same_names("back", "orders")).await.unwrap_err().to_string();
+    for words in ["topic orders is not copied", "flow there has brought it", "__verbatim.there"] {
+        assert!(refusal.contains(words), "{refusal}");
+    }
+    assert_eq!((world.records("a", "orders"), world.records("b", "orders")), (written, written));
+    assert!(
+        !world.clusters["a"].topics().contains(&"__verbatim.back".to_owned()),
+        "nothing has been created"
+    );
+    // What the first flow does not bring may go the other way.
+    world.clusters["b"].create_topic("payments", 2, &[]).unwrap();
+    let back = world.alone("b", "a", same_names("back", "payments")).await.unwrap();
+    back.flow().caught_up().await.unwrap();
+    assert_eq!(world.topics("a"), ["orders".to_owned(), "payments".to_owned()].into());
+}
+
+/// Nobody has given a name, so both flows are called the same: the second one does not take the state of the first for its own.
+#[tokio::test(start_paused = true)]
+async fn a_flow_from_elsewhere_does_not_take_over_the_state_of_another() {
+    let world = World::new(&["a", "b", "c"]);
+    world.write("a", &world.clusters["a"], "first", 1);
+    let first = world.alone("a", "c", same_names("default", "orders")).await.unwrap();
+    first.flow().caught_up().await.unwrap();
+    world.clusters["b"].create_topic("invoices", 2, &[]).unwrap();
+    for topics in ["invoices", "orders"] {
+        let refusal = world.alone("b", "c", same_names("default", topics)).await.unwrap_err().to_string();
+        assert!(
+            refusal.contains("flow default on the target cluster copies from the cluster of id a"),
+            "{refusal}"
+        );
+        assert!(refusal.contains("this source has id b") && refusal.contains("--name"), "{refusal}");
+    }
+    assert_eq!(world.topics("c"), ["orders".to_owned()].into(), "nothing has been created");
+    world.alone("b", "c", same_names("other", "invoices")).await.unwrap().flow().caught_up().await.unwrap();
 }

@@ -1,10 +1,10 @@
 //! Promise: a reader of committed records finds the same on both sides; what was aborted, what is undecided and the markers
 //! themselves stay behind.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::time::Duration;
 
-use verbatim_pipeline::{FlowConfig, Isolation};
+use verbatim_pipeline::{Cause, FlowConfig, Isolation};
 use verbatim_testbroker::TestCluster;
 use verbatim_tests::oracle::RawBatch;
 use verbatim_tests::scenario::{
@@ -96,7 +96,7 @@ async fn interleaved_transactions_across_many_answers() {
         let small = 100 + dice.roll(700) as usize;
         let config = FlowConfig { partition_max_bytes: small, ..patient_config() };
         let flow = stage.flow(&["t"]).await.config(config).start().await.unwrap();
-        soon("caught up", flow.caught_up()).await.unwrap();
+        stage.copied(&flow, "t").await;
         stage.assert_equal("t");
         // What was undecided is decided now.
         for which in 0..3 {
@@ -120,12 +120,27 @@ async fn an_open_transaction_holds_back_what_comes_after_it() {
     producer.write(source, 2);
     fill(source, "t", 0, 5);
     let flow = stage.start(&["t"]).await;
-    soon("caught up with what is decided", flow.caught_up()).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    // What is held back is not there: the flow has not caught up, and says who holds it back.
+    let caught_up = tokio::time::timeout(Duration::from_secs(30), flow.caught_up()).await;
+    assert!(caught_up.is_err(), "some offsets are missing");
     assert_eq!(log(&stage.target, "t", 0).len(), 3);
     let status = flow.status().await.unwrap();
-    assert_eq!(status.partitions[0].end_offset, Some(source.last_stable_offset("t", 0).unwrap()));
+    let partition = &status.partitions[0];
+    let undecided = source.last_stable_offset("t", 0).unwrap();
+    let missing = partition.held_back_records().unwrap();
+    assert_eq!((partition.end_offset, partition.lag_records), (Some(undecided), Some(0)));
+    assert!(missing > 5, "{missing}");
+    let waits = partition.waits.as_ref().unwrap();
+    match &waits.obstacle.cause {
+        Cause::OpenTransaction { from, behind, holder: Some(holder) } => {
+            assert_eq!((*from, *behind, holder.producer_id), (undecided, missing, producer.id));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(waits.since.elapsed() >= Duration::from_secs(29));
     producer.commit(source);
+    soon("caught up", flow.caught_up()).await.unwrap();
+    assert!(flow.status().await.unwrap().partitions[0].waits.is_none());
     eventually("the rest follows", || log(&stage.target, "t", 0).len() == 9).await;
     stage.assert_equal("t");
 }

@@ -1,7 +1,7 @@
 //! What is committed where. Pure.
 
-use super::{Group, Groups};
-use std::collections::BTreeMap;
+use super::Groups;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use verbatim_pipeline::Place;
 use verbatim_wire::cluster::CommittedOffset;
@@ -30,13 +30,18 @@ impl Translated {
     }
 }
 
-/// What to commit on the other side, whose groups are `there`: nothing for groups with members, and never less than they have
-/// committed.
+/// The groups of which something could be committed on the other side.
+pub(crate) fn wanted(translated: &[Translated]) -> BTreeSet<Arc<str>> {
+    let known = translated.iter().filter(|translated| translated.place.offset().is_some());
+    known.map(|translated| translated.group.clone()).collect()
+}
+
+/// What to commit on the other side, whose groups are `there`: nothing for groups with members, never less than they have committed,
+/// and nothing for those of which that is not known: not seen is not zero.
 pub(crate) fn commits(translated: &[Translated], there: &Groups) -> BTreeMap<Arc<str>, Vec<CommittedOffset>> {
-    let nobody = Group::default();
     let mut commits: BTreeMap<Arc<str>, Vec<CommittedOffset>> = BTreeMap::new();
     for translated in translated {
-        let group = there.get(&translated.group).unwrap_or(&nobody);
+        let Some(group) = there.get(&translated.group) else { continue };
         let Some(offset) = translated.there().filter(|_| group.has_members != Some(true)) else { continue };
         let has = group.offsets.get(&(offset.topic.clone(), offset.partition));
         if has.is_none_or(|has| has.offset < offset.offset) {
@@ -48,6 +53,7 @@ pub(crate) fn commits(translated: &[Translated], there: &Groups) -> BTreeMap<Arc
 
 #[cfg(test)]
 mod tests {
+    use super::super::Group;
     use super::*;
 
     fn translated(group: &str, source: i64, place: Place) -> Translated {
@@ -69,12 +75,15 @@ mod tests {
             ("ahead", there(Some(false), Some(6))),
             ("live", there(Some(true), Some(4))),
             ("unsaid", there(None, Some(4))),
+            ("new", Group::default()),
         ]
         .map(|(id, group)| (id.into(), group))
         .into();
         let mut all: Vec<Translated> = groups.keys().map(|id| translated(id, 9, Place::Exact(5))).collect();
-        all.push(translated("new", 9, Place::Ahead(5)));
+        // Its coordinator is away: it may have read more.
+        all.push(translated("unseen", 9, Place::Exact(5)));
         all.push(translated("unknown", 9, Place::Unknown));
+        assert!(wanted(&all).contains("unseen") && !wanted(&all).contains("unknown"));
         let commits = commits(&all, &groups);
         assert_eq!(commits.keys().map(|id| &**id).collect::<Vec<_>>(), ["behind", "empty", "new", "unsaid"]);
         let expected = CommittedOffset { metadata: "m".to_owned(), ..CommittedOffset::new("A.t", 1, 5) };

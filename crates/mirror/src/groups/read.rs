@@ -1,7 +1,7 @@
 //! The groups of a cluster and what they have committed.
 
 use crate::said::{Said, kind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use verbatim_wire::cluster::{Cluster, ClusterError, CommittedOffset, ErrorClass};
 
@@ -67,7 +67,37 @@ pub(crate) async fn read(
     Ok(groups)
 }
 
-fn passes(error: &ClusterError) -> bool {
+/// Reads the groups `ids`, each of which is in what is returned only if it is known what it has committed: one that is not listed may
+/// have a coordinator that is away, and is asked for by itself.
+pub(crate) async fn read_named(
+    cluster: &Cluster,
+    side: &str,
+    ids: &BTreeSet<Arc<str>>,
+    said: &mut Said,
+) -> Result<Groups, ClusterError> {
+    let mut groups = read(cluster, side, |id| ids.contains(id), said).await?;
+    for id in ids {
+        if groups.contains_key(id) {
+            continue;
+        }
+        match cluster.committed_offsets_of(id).await {
+            Ok(offsets) => {
+                let by_partition =
+                    |offset: CommittedOffset| ((offset.topic.clone(), offset.partition), offset);
+                let offsets = offsets.into_iter().map(by_partition).collect();
+                groups.insert(id.clone(), Group { has_members: None, offsets });
+            }
+            Err(error) => tracing::debug!("group {id} is not carried over for now: {side} cluster: {error}"),
+        }
+    }
+    Ok(groups)
+}
+
+/// Whether it may be over the next time.
+pub(super) fn passes(error: &ClusterError) -> bool {
+    if matches!(error, ClusterError::Connection(_) | ClusterError::UnknownBroker { .. }) {
+        return true;
+    }
     error.broker_error().is_some_and(|code| {
         code.0 == UNSTABLE_OFFSET_COMMIT
             || matches!(code.class(), ErrorClass::Retry | ErrorClass::Refresh | ErrorClass::Unknown)

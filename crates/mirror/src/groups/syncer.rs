@@ -1,6 +1,7 @@
 //! Carries the offsets of groups over, again and again.
 
-use super::plan::commits;
+use super::plan::{commits, wanted};
+use super::read::{passes, read_named};
 use super::{Group, Groups, Translated, read};
 use crate::said::{Said, kind};
 use crate::topics::{NameFilter, TopicSelection};
@@ -44,8 +45,7 @@ impl GroupSyncer {
     /// When a cluster does not answer, or the flow has ended.
     pub(crate) async fn sync(&mut self) -> Result<usize, FlowError> {
         let translated = self.translated().await?;
-        let is_meant = |id: &str| translated.iter().any(|translated| &*translated.group == id);
-        let there = read(&self.target, "target", is_meant, &mut self.said).await;
+        let there = read_named(&self.target, "target", &wanted(&translated), &mut self.said).await;
         let commits = commits(&translated, &there.map_err(FlowError::Target)?);
         self.commit(&commits, Direction::Forward).await
     }
@@ -59,8 +59,7 @@ impl GroupSyncer {
         let of_target = read(&self.target, "target", |id| groups.matches(id), &mut self.said).await;
         let of_target = of_target.map_err(FlowError::Target)?;
         let back = self.translate(&of_target, Direction::Back).await?;
-        let is_meant = |id: &str| back.iter().any(|translated| &*translated.group == id);
-        let of_source = read(&self.source, "source", is_meant, &mut self.said).await;
+        let of_source = read_named(&self.source, "source", &wanted(&back), &mut self.said).await;
         let of_source = of_source.map_err(FlowError::Source)?;
         // The same place may have several names on the source, where there are gaps: only a group that has read more is moved.
         let forward = self.translate(&of_source, Direction::Forward).await?;
@@ -117,7 +116,8 @@ impl GroupSyncer {
         let mut moved = 0;
         for (id, offsets) in commits {
             let subject = format!("commit {side} {id}");
-            let outcome = cluster.commit_offsets(id, offsets).await;
+            // Once: what is right now may be wrong by the time that a coordinator is back.
+            let outcome = cluster.commit_offsets_once(id, offsets).await;
             let refused = outcome
                 .as_ref()
                 .ok()
@@ -128,6 +128,9 @@ impl GroupSyncer {
                         if self.said.is_news(&subject, kind(&error)) {
                             tracing::warn!("group {id} is not carried over: {side} cluster: {error}");
                         }
+                    }
+                    _ if passes(&error) => {
+                        tracing::debug!("group {id} is not carried over for now: {side} cluster: {error}");
                     }
                     _ if direction == Direction::Forward => return Err(FlowError::Target(error)),
                     _ => return Err(FlowError::Source(error)),

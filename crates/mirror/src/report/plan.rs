@@ -10,7 +10,7 @@ use crate::topics::{ConfigChange, Looking, Making, TopicPlan, look, plan};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use verbatim_pipeline::Cluster;
+use verbatim_pipeline::{Cluster, Forward};
 use verbatim_wire::cluster::{ClusterError, TopicAcl};
 
 /// The difference between the target and what a flow would make of it.
@@ -102,7 +102,10 @@ pub async fn plan_flow(setup: &Setup, flow: &FlowSettings) -> Result<FlowPlan, M
     let (source, target) = clusters(setup, flow).await?;
     let config = mirror_config(flow)?;
     let known = HashMap::new();
-    let looking = Looking { source: &source, target: &target, topics: &config.topics, known: &known };
+    let asks_provenance = config.flow.forward == Forward::Everything;
+    let (topics, settles) = (&config.topics, false);
+    let looking =
+        Looking { source: &source, target: &target, topics, known: &known, asks_provenance, settles };
     let (seen, target_brokers) = look(looking, &mut Said::default()).await?;
     let there: Vec<(Arc<str>, Arc<str>)> = seen
         .iter()

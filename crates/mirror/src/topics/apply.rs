@@ -15,11 +15,22 @@ pub(crate) async fn create_all(
     plan: &TopicPlan,
     also: Option<NewTopic>,
 ) -> Result<(), MirrorError> {
-    let all: Vec<NewTopic> = plan.create.iter().cloned().chain(also).collect();
-    for (topics, validate_only) in [(&all, true), (&plan.create, false)] {
+    let mut create = plan.create.clone();
+    let mut validated = validated(target, &create).await?;
+    for (topic, outcome) in create.iter_mut().zip(&mut validated) {
+        if outcome.as_ref().is_err_and(is_for_configs) {
+            leave_out_refused_configs(target, topic).await.map_err(MirrorError::Target)?;
+            *outcome = Ok(());
+        }
+    }
+    let also: Vec<NewTopic> = also.into_iter().collect();
+    validated.extend(self::validated(target, &also).await?);
+    for validate_only in [true, false] {
         let mut errors: Vec<ClusterError> = Vec::new();
-        if !topics.is_empty() {
-            let outcomes = target.create_topics(topics, validate_only).await.map_err(MirrorError::Target)?;
+        if validate_only {
+            errors.extend(std::mem::take(&mut validated).into_iter().filter_map(Result::err));
+        } else if !create.is_empty() {
+            let outcomes = target.create_topics(&create, false).await.map_err(MirrorError::Target)?;
             errors.extend(outcomes.into_iter().filter_map(Result::err));
         }
         for growth in &plan.grow {
@@ -52,7 +63,13 @@ pub(crate) async fn make(
     };
     if !plan.create.is_empty() {
         let outcomes = target.create_topics(&plan.create, false).await.map_err(MirrorError::Target)?;
-        for (topic, outcome) in plan.create.iter().zip(outcomes) {
+        for (topic, mut outcome) in plan.create.iter().zip(outcomes) {
+            if outcome.as_ref().is_err_and(is_for_configs) {
+                let mut topic = topic.clone();
+                leave_out_refused_configs(target, &mut topic).await.map_err(MirrorError::Target)?;
+                let again = target.create_topics(&[topic], false).await.map_err(MirrorError::Target)?;
+                outcome = again.into_iter().next().unwrap_or(outcome);
+            }
             note(&topic.name, outcome);
         }
     }
@@ -62,6 +79,45 @@ pub(crate) async fn make(
     say_made(plan, &failed);
     wait_for(target, plan, &failed).await?;
     Ok(failed)
+}
+
+/// What the target would say to the creation of `topics`.
+async fn validated(
+    target: &Cluster,
+    topics: &[NewTopic],
+) -> Result<Vec<Result<(), ClusterError>>, MirrorError> {
+    if topics.is_empty() {
+        return Ok(Vec::new());
+    }
+    target.create_topics(topics, true).await.map_err(MirrorError::Target)
+}
+
+fn is_for_configs(error: &ClusterError) -> bool {
+    error.broker_error() == Some(BrokerError::INVALID_CONFIG)
+}
+
+/// Takes those configs out of `topic` that the target does not take, and names them: a topic with other settings is a copy, none is not.
+async fn leave_out_refused_configs(target: &Cluster, topic: &mut NewTopic) -> Result<(), ClusterError> {
+    let refusal = async |topic: &NewTopic| -> Result<Option<ClusterError>, ClusterError> {
+        let outcomes = target.create_topics(std::slice::from_ref(topic), true).await?;
+        let failed = outcomes.into_iter().next().and_then(Result::err);
+        Ok(failed.filter(is_for_configs))
+    };
+    if topic.configs.is_empty() || refusal(topic).await?.is_none() {
+        return Ok(());
+    }
+    for (name, value) in std::mem::take(&mut topic.configs) {
+        // Together with those before it, so that what does not go together is left out as well.
+        topic.configs.insert(name.clone(), value.clone());
+        if let Some(error) = refusal(topic).await? {
+            topic.configs.remove(&name);
+            tracing::warn!(
+                "topic {} is created without {name}={value}, which the source has: target cluster: {error}",
+                topic.name
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn grow(target: &Cluster, growth: &Growth, validate_only: bool) -> Result<(), ClusterError> {

@@ -2,7 +2,7 @@
 
 use super::{FilterError, NameFilter};
 use std::collections::BTreeMap;
-use verbatim_wire::cluster::{ConfigSource, TopicConfig, TopicConfigs};
+use verbatim_wire::cluster::{BrokerConfigs, ConfigSource, TopicConfig, TopicConfigs};
 
 /// Configs that are never carried over, and why.
 const NEVER: &[&str] = &[
@@ -51,6 +51,44 @@ impl ConfigChange {
     }
 }
 
+/// Limits of records' times: how a topic calls them, and how brokers call what holds for topics that do not say it (KIP-937).
+const TIME_LIMITS: [(&str, &str); 2] = [
+    ("message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms"),
+    ("message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms"),
+];
+/// Before Kafka 3.6 there was one limit for both, and none at all by default.
+const OLD_TIME_LIMIT: &str = "message.timestamp.difference.max.ms";
+
+/// Limits that a target topic has to have so that it takes the times that the source has taken: those in which the target's brokers are
+/// narrower than the source. Kafka 4.0 refuses by default what is an hour ahead; before, anything was taken.
+pub(crate) fn wider_time_limits(source: &TopicConfigs, target: &BrokerConfigs) -> BTreeMap<String, String> {
+    let of_source = |name: &str| {
+        let found = source.get(name).or_else(|| source.get(OLD_TIME_LIMIT))?;
+        found.value.as_ref()?.parse::<i64>().ok()
+    };
+    let wider = TIME_LIMITS.iter().filter_map(|(topic, broker)| {
+        // A broker that does not know it has no such limit.
+        let on_target: i64 = target.get(*broker)?.as_ref()?.parse().ok()?;
+        let wanted = of_source(topic).unwrap_or(i64::MAX);
+        (wanted > on_target).then(|| ((*topic).to_owned(), wanted.to_string()))
+    });
+    wider.collect()
+}
+
+const RETENTION: &str = "retention.ms";
+/// No record is deleted for its age.
+const FOR_EVER: &str = "-1";
+
+/// Whether the topic stamps records with the time of their append.
+///
+/// A copy keeps the times that the producers gave, as they stand in the batches. They may be far older than the append, and so the copy
+/// may not be deleted by them: what the source keeps would be gone. Its retention is switched off; `follow_retention` moves its start
+/// with the source's instead.
+pub(crate) fn has_append_times(source: &TopicConfigs) -> bool {
+    let kind = source.get("message.timestamp.type").and_then(|config| config.value.as_deref());
+    kind == Some("LogAppendTime")
+}
+
 impl ConfigRules {
     /// All configs but those that match `exclude`.
     ///
@@ -75,7 +113,9 @@ impl ConfigRules {
             self.concerns(name, config)
                 && (config.source != ConfigSource::Default || self.use_source_defaults)
         });
-        carried.filter_map(|(name, config)| Some((name.clone(), config.value.clone()?))).collect()
+        let carried = carried.filter_map(|(name, config)| Some((name.clone(), config.value.clone()?)));
+        let for_ever = has_append_times(source).then(|| (RETENTION.to_owned(), FOR_EVER.to_owned()));
+        carried.chain(for_ever).collect()
     }
 
     /// What has to be changed of a topic with `target` whose source has `source`.
@@ -85,6 +125,12 @@ impl ConfigRules {
             // A config that the target's version does not know cannot be set there.
             let Some(on_target) = target.get(name) else { continue };
             let Some(value) = &config.value else { continue };
+            if name == RETENTION && has_append_times(source) {
+                if on_target.value.as_deref() != Some(FOR_EVER) {
+                    change.set.push((name.clone(), FOR_EVER.to_owned()));
+                }
+                continue;
+            }
             if config.source == ConfigSource::Default && !self.use_source_defaults {
                 if on_target.is_topic_override() {
                     change.delete.push(name.clone());
@@ -129,6 +175,52 @@ mod tests {
         let names = |use_defaults| rules(use_defaults).of_new_topic(&source).into_keys().collect::<Vec<_>>();
         assert_eq!(names(false), ["cleanup.policy", "retention.ms"]);
         assert_eq!(names(true), ["cleanup.policy", "retention.ms", "segment.bytes"]);
+    }
+
+    /// By the times that the producers gave the target would delete what the source keeps.
+    #[test]
+    fn a_copy_of_append_times_is_not_deleted_by_those_of_producers() {
+        let source =
+            configs(&[("message.timestamp.type", "LogAppendTime", Topic), (RETENTION, "3600000", Topic)]);
+        let created = rules(false).of_new_topic(&source);
+        assert_eq!(created, [(RETENTION.to_owned(), FOR_EVER.to_owned())].into());
+        let hour = configs(&[(RETENTION, "3600000", Topic)]);
+        assert_eq!(rules(false).change(&source, &hour).set, [(RETENTION.to_owned(), FOR_EVER.to_owned())]);
+        assert!(rules(false).change(&source, &configs(&[(RETENTION, FOR_EVER, Topic)])).is_empty());
+        // The broker's own retention would do the same.
+        let unset = configs(&[
+            ("message.timestamp.type", "LogAppendTime", StaticBroker),
+            (RETENTION, "604800000", Default),
+        ]);
+        assert_eq!(rules(false).of_new_topic(&unset), [(RETENTION.to_owned(), FOR_EVER.to_owned())].into());
+    }
+
+    #[test]
+    fn a_copy_takes_the_times_that_its_source_took() {
+        const AFTER: &str = "message.timestamp.after.max.ms";
+        let most = i64::MAX.to_string();
+        let broker = |after: &str| -> BrokerConfigs {
+            [("before", most.as_str()), ("after", after)]
+                .map(|(name, value)| (format!("log.message.timestamp.{name}.max.ms"), Some(value.to_owned())))
+                .into()
+        };
+        let hour = broker("3600000");
+        for (source, target, expected) in [
+            (configs(&[(AFTER, &most, Default)]), &hour, Some(&*most)),
+            (configs(&[(AFTER, "7200000", Topic)]), &hour, Some("7200000")),
+            (configs(&[(AFTER, "3600000", Default)]), &hour, None),
+            (configs(&[(AFTER, "1000", Topic)]), &hour, None),
+            (
+                configs(&[("message.timestamp.difference.max.ms", "86400000", StaticBroker)]),
+                &hour,
+                Some("86400000"),
+            ),
+            (configs(&[]), &broker(&most), None),
+            (configs(&[(AFTER, &most, Default)]), &BrokerConfigs::new(), None),
+        ] {
+            let wider = wider_time_limits(&source, target);
+            assert_eq!(wider.get(AFTER).map(String::as_str), expected, "{source:?}");
+        }
     }
 
     #[test]

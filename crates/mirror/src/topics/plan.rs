@@ -2,7 +2,7 @@
 
 use super::ConfigRules;
 use crate::naming::is_reserved;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use verbatim_pipeline::{NewTopic, TopicPair};
 use verbatim_wire::cluster::TopicConfigs;
@@ -19,6 +19,10 @@ pub(crate) struct SeenTopic {
     pub(crate) target_partitions: Option<usize>,
     /// Configs of the source topic, if we may read them and need to.
     pub(crate) configs: Option<TopicConfigs>,
+    /// Limits that the target topic needs to take what the source has taken.
+    pub(crate) limits: BTreeMap<String, String>,
+    /// The flow that has brought it to the source from the target, if one has.
+    pub(crate) brought_by: Option<String>,
 }
 
 /// What is to be done about topics.
@@ -60,6 +64,18 @@ pub enum TopicProblem {
         /// Name on the target.
         target: Arc<str>,
     },
+    /// It is a copy of what the target has: copied back, the same records would go round for ever.
+    #[error(
+        "topic {topic} is not copied: flow {flow} has brought it to the source cluster from the target cluster, and copying it back would send \
+         the same records round without end. If flow {flow} is to go on, write both ways into one file; if it is over, stop it and delete its \
+         state, topic __verbatim.{flow}, on the source cluster"
+    )]
+    CameFromTarget {
+        /// The topic that is not copied.
+        topic: Arc<str>,
+        /// The flow that has copied it.
+        flow: String,
+    },
     /// Kafka or a flow would read there what it has not written.
     #[error(
         "topic {topic} would be called {target} on the target, which Kafka or verbatim keeps for itself; it is not copied"
@@ -76,7 +92,9 @@ impl TopicProblem {
     /// The topic that is not copied.
     pub fn topic(&self) -> &Arc<str> {
         match self {
-            Self::SameTarget { second: topic, .. } | Self::Reserved { topic, .. } => topic,
+            Self::SameTarget { second: topic, .. }
+            | Self::Reserved { topic, .. }
+            | Self::CameFromTarget { topic, .. } => topic,
         }
     }
 }
@@ -101,6 +119,10 @@ pub(crate) fn plan(
     for seen in topics {
         if is_reserved(&seen.target) {
             plan.problems.push(TopicProblem::Reserved { topic: seen.name, target: seen.target });
+            continue;
+        }
+        if let Some(flow) = seen.brought_by {
+            plan.problems.push(TopicProblem::CameFromTarget { topic: seen.name, flow });
             continue;
         }
         let first = taken.entry(seen.target.clone()).or_insert_with(|| seen.name.clone());
@@ -132,7 +154,10 @@ fn new_topic(seen: &SeenTopic, making: Making<'_>) -> NewTopic {
             .configs
             .as_ref()
             .map(|configs| making.configs.of_new_topic(configs))
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into_iter()
+            .chain(seen.limits.clone())
+            .collect(),
     }
 }
 
@@ -160,6 +185,8 @@ mod tests {
             replicas: 3,
             target_partitions,
             configs: Some(configs.into()),
+            limits: BTreeMap::new(),
+            brought_by: None,
         }
     }
 

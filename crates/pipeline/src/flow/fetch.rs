@@ -5,7 +5,7 @@ use super::accident::{Accident, Ending};
 use super::ranges::Seen;
 use crate::broker::{Link, Outstanding};
 use crate::error::{Side, StopReason};
-use crate::partition::{Goal, Obstacle, Partition};
+use crate::partition::{Cause, Goal, Obstacle, Partition};
 use crate::task::timers::Timer;
 use crate::task::{FlowTask, room};
 use std::sync::Arc;
@@ -158,10 +158,7 @@ impl FlowTask {
         let wanted = partition.cursor.offset;
         let code = BrokerError(fetched.error_code);
         match code.class() {
-            ErrorClass::None => {
-                partition.source.backoff.reset();
-                partition.troubled.gets_on(Side::Source);
-            }
+            ErrorClass::None => partition.source.backoff.reset(),
             ErrorClass::Refresh | ErrorClass::Retry | ErrorClass::Unknown => {
                 return self.source_refuses(number, "Fetch", code, now);
             }
@@ -172,6 +169,10 @@ impl FlowTask {
             _ => return self.end(number, StopReason::FetchRefused { offset: wanted, code }, now),
         }
         partition.note_bounds(&fetched, isolation);
+        // An answer without records is no sign that a transaction has ended.
+        if !fetched.records.is_empty() || !partition.is_held_back() {
+            partition.troubled.gets_on(Side::Source);
+        }
         if let Some(DivergingEpoch { epoch, end_offset }) = fetched.diverging_epoch {
             return self.accident(number, Accident::Diverged { wanted, epoch, end_offset }, now);
         }
@@ -189,6 +190,9 @@ impl FlowTask {
         }
         self.check_goal(number);
         self.realign_if_short(number, now);
+        if let Some(obstacle) = self.partition(number).and_then(|partition| partition.held_back()) {
+            self.meets(number, obstacle, now);
+        }
     }
 
     /// The leader does not let us read for now: perhaps another leads, perhaps it will. Asked again after a pause, longer each time.
@@ -255,10 +259,28 @@ impl Partition {
         };
         self.source.log_start = fetched.log_start_offset;
         self.source.end_offset = Some(end_offset);
-        // A log that ends before our place is an accident about to be seen.
-        if self.goal == Goal::Unknown && end_offset >= self.settled.source_offset {
-            self.goal = Goal::Offset(end_offset);
+        self.source.high_watermark = Some(fetched.high_watermark);
+        // A log that ends before our place is an accident about to be seen. What open transactions hold back is missing until they end.
+        if self.goal == Goal::Unknown && fetched.high_watermark >= self.settled.source_offset {
+            self.goal = Goal::Offset(fetched.high_watermark);
         }
+    }
+
+    /// Whether the source's log goes on where it has been read to, behind a transaction that is open.
+    fn is_held_back(&self) -> bool {
+        let (Some(end), Some(high_watermark)) = (self.source.end_offset, self.source.high_watermark) else {
+            return false;
+        };
+        end < high_watermark && self.cursor.offset >= end
+    }
+
+    /// What holds it back.
+    fn held_back(&self) -> Option<Obstacle> {
+        let (from, end) = (self.source.end_offset?, self.source.high_watermark?);
+        let holder = self.source.held_by.filter(|holder| holder.from == from);
+        let cause = Cause::OpenTransaction { from, behind: end - from, holder };
+        let broker = self.source.fetched_from;
+        self.is_held_back().then_some(Obstacle { side: Side::Source, broker, cause })
     }
 
     /// What has come for the place that is read next.

@@ -15,7 +15,7 @@ pub(crate) use resume::{Ground, Producers, Resume, ResumeAnswer, look_at_target}
 pub(crate) use shared::{Placed, take_places};
 pub(crate) use side::{Leader, SourceSide, TargetSide};
 pub(crate) use state::{Failure, State};
-pub use trouble::{Cause, Obstacle, Trouble};
+pub use trouble::{Cause, Holder, Obstacle, Trouble};
 pub(crate) use trouble::{PRODUCE, Troubled, WORD_AFTER};
 
 use crate::config::FlowConfig;

@@ -1,5 +1,6 @@
 //! The two sides of a partition.
 
+use super::trouble::Holder;
 use crate::broker::LaneKey;
 use crate::flow::ranges::Ranges;
 use tokio::time::Instant;
@@ -23,6 +24,10 @@ pub(crate) struct SourceSide {
     pub(crate) ranges: Option<Box<Ranges>>,
     /// End of what can be read now: last stable offset or high watermark.
     pub(crate) end_offset: Option<i64>,
+    /// End of what is replicated; open transactions may hold back what stands before it.
+    pub(crate) high_watermark: Option<i64>,
+    /// The producer whose transaction holds back what comes next, once it is known.
+    pub(crate) held_by: Option<Holder>,
     pub(crate) log_start: i64,
     /// Log start up to where the target has followed it.
     pub(crate) followed_to: i64,
@@ -44,6 +49,8 @@ impl SourceSide {
             is_paused: false,
             ranges: None,
             end_offset: None,
+            high_watermark: None,
+            held_by: None,
             log_start: -1,
             followed_to: 0,
             is_asking_bounds: false,

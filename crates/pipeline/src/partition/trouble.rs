@@ -48,6 +48,26 @@ pub enum Cause {
     Lost(Arc<str>),
     /// The leader cannot say yet what its log holds.
     Unclear,
+    /// A transaction is open: what stands behind its first record is read only once it is committed or aborted.
+    OpenTransaction {
+        /// Source offset of its first record.
+        from: i64,
+        /// Offsets from there to the end of the log.
+        behind: i64,
+        /// Whose transaction it is, once the leader has said so.
+        holder: Option<Holder>,
+    },
+}
+
+/// A producer with an open transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// Source offset of the first record of its transaction.
+    pub from: i64,
+    /// Its id.
+    pub producer_id: i64,
+    /// Time of the last record that it wrote to the partition, in milliseconds since the epoch.
+    pub last_timestamp_ms: i64,
 }
 
 impl fmt::Display for Obstacle {
@@ -66,6 +86,20 @@ impl fmt::Display for Obstacle {
             Cause::Lost(error) => {
                 who(f)?;
                 write!(f, " does not answer: {error}")
+            }
+            Cause::OpenTransaction { from, behind, holder } => {
+                write!(
+                    f,
+                    "a transaction that is open on the {side} cluster holds back {behind} offsets from offset {from} on"
+                )?;
+                match holder {
+                    Some(Holder { producer_id, last_timestamp_ms, .. }) => write!(
+                        f,
+                        "; it is that of producer id {producer_id}, whose last record is of {last_timestamp_ms} ms since the epoch"
+                    )?,
+                    None => f.write_str("; the leader does not say whose it is")?,
+                }
+                f.write_str(". If its producer is gone, end it: kafka-transactions.sh find-hanging, abort")
             }
             Cause::Unclear => {
                 who(f)?;
@@ -141,10 +175,36 @@ impl Troubled {
         self.now.as_ref()
     }
 
+    /// The offset at which an open transaction begins whose producer is not known, if that has lasted.
+    pub(crate) fn is_held_by_unknown(&self, now: Instant) -> Option<i64> {
+        let Trouble { obstacle, since, .. } = self.now.as_ref()?;
+        match obstacle.cause {
+            Cause::OpenTransaction { from, holder: None, .. } if now.duration_since(*since) >= WORD_AFTER => {
+                Some(from)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whose transaction it is that begins at `holder.from`.
+    pub(crate) fn is_held_by(&mut self, found: Holder) {
+        if let Some(Trouble {
+            obstacle: Obstacle { cause: Cause::OpenTransaction { from, holder, .. }, .. },
+            ..
+        }) = &mut self.now
+            && *from == found.from
+        {
+            *holder = Some(found);
+        }
+    }
+
     /// What has to be said: of a trouble that lasts, once.
     pub(crate) fn take_word(&mut self, now: Instant) -> Option<Trouble> {
         let trouble = self.now.as_mut()?;
-        let is_due = !trouble.is_said && now.duration_since(trouble.since) >= WORD_AFTER;
+        // Whose transaction it is, is asked first.
+        let is_unknown = matches!(trouble.obstacle.cause, Cause::OpenTransaction { holder: None, .. });
+        let after = if is_unknown { 2 * WORD_AFTER } else { WORD_AFTER };
+        let is_due = !trouble.is_said && now.duration_since(trouble.since) >= after;
         is_due.then(|| {
             trouble.is_said = true;
             trouble.clone()

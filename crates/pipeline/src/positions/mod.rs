@@ -4,12 +4,14 @@ mod entry;
 mod lease;
 mod map;
 mod origins;
+mod provenance;
 mod topic;
 
 pub use entry::EntryError;
 pub use lease::{Claim, Claimed};
 pub use map::{ChunkError, MapChunk, OffsetMap, Run};
 pub(crate) use origins::Origins;
+pub use provenance::{Provenance, sources_of};
 pub use topic::TopicPositions;
 
 use crate::error::PartitionName;

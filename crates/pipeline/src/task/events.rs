@@ -14,7 +14,7 @@ use crate::{FinalPositions, FlowError, PartitionName, Side};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use verbatim_wire::cluster::{BrokerError, ClusterError, Metadata};
+use verbatim_wire::cluster::{BrokerError, ClusterError, Metadata, ProducerState};
 use verbatim_wire::connection::Connection;
 use verbatim_wire::fetch::FetchedPartition;
 
@@ -47,6 +47,12 @@ pub(crate) enum Event {
         outcome: Result<Arc<Metadata>, ClusterError>,
     },
     Resumed(Vec<(Resume, ResumeAnswer)>),
+    /// Who has written to a partition that an open transaction holds back from offset `from` on.
+    Held {
+        number: u32,
+        from: i64,
+        producers: Vec<ProducerState>,
+    },
     Bounds {
         number: u32,
         generation: u32,

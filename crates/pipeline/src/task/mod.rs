@@ -273,6 +273,7 @@ impl FlowTask {
             Event::Aligned { number, generation, ground, outcome } => {
                 self.aligned(number, generation, ground, outcome, now);
             }
+            Event::Held { number, from, producers } => self.holder_heard(number, from, &producers),
             Event::Learned { producers, outcome } => self.learned(producers, outcome),
             Event::Claimed(outcome) => self.claimed(outcome, now),
             Event::Filled(claim, outcomes) => self.filled(claim, outcomes, now),
@@ -348,6 +349,7 @@ impl FlowTask {
             position: p.settled,
             last_record: p.map.last().map(|run| (run.source_end() - 1, run.target_end() - 1)),
             end_offset: p.source.end_offset,
+            high_watermark: p.source.high_watermark,
             lag_records: p.lag(),
             counters: p.counters,
             stopped: match &p.state {

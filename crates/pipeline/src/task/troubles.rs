@@ -1,11 +1,13 @@
 //! What keeps partitions from getting on is said: once after two seconds, once when it is over, for all that it concerns together.
 
 use super::FlowTask;
+use super::events::Event;
 use super::timers::Timer;
 use crate::error::PartitionName;
-use crate::partition::{Obstacle, Trouble, WORD_AFTER};
+use crate::partition::{Holder, Obstacle, Trouble, WORD_AFTER};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
+use verbatim_wire::cluster::ProducerState;
 
 /// Partitions with the same trouble.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ impl FlowTask {
         for number in (0u32..).take(self.partitions.len()) {
             let name = self.name(number);
             let Some(partition) = self.partition(number) else { continue };
+            if let Some(from) = partition.troubled.is_held_by_unknown(now) {
+                self.ask_for_holder(number, from);
+            }
+            let Some(partition) = self.partition(number) else { continue };
             if let Some(trouble) = partition.troubled.take_word(now) {
                 tracing::debug!("{name}: {}", trouble.obstacle);
                 concern(&mut lasting, name, trouble);
@@ -57,6 +63,32 @@ impl FlowTask {
         if is_pending {
             self.timers.set(now + WORD_AFTER, Timer::Troubles);
         }
+    }
+
+    /// Asks the source's leader whose transaction begins at `from`.
+    fn ask_for_holder(&self, number: u32, from: i64) {
+        let Some(partition) = self.partitions.get(number as usize) else { return };
+        let (Some((leader, _)), Some(route)) = (partition.source.leader, self.routes.topic(partition.topic))
+        else {
+            return;
+        };
+        let asked = [(route.source.name.clone(), partition.partition)];
+        let source = self.source.clone();
+        self.beside(async move {
+            // Who may not know it, or speaks to an old broker, is told without.
+            let found = source.describe_producers(leader, &asked).await.ok().flatten().unwrap_or_default();
+            let producers = found.into_iter().next().map(|found| found.producers).unwrap_or_default();
+            Event::Held { number, from, producers }
+        });
+    }
+
+    pub(super) fn holder_heard(&mut self, number: u32, from: i64, producers: &[ProducerState]) {
+        let Some(partition) = self.partition(number) else { return };
+        let open = producers.iter().filter(|producer| producer.current_txn_start_offset >= 0);
+        let Some(first) = open.min_by_key(|producer| producer.current_txn_start_offset) else { return };
+        let holder = Holder { from, producer_id: first.producer_id, last_timestamp_ms: first.last_timestamp };
+        partition.source.held_by = Some(holder);
+        partition.troubled.is_held_by(holder);
     }
 }
 

@@ -193,6 +193,11 @@ impl Collector for Reports {
         self.gauge(encoder, ("lag_records", "Offsets that the target is behind the source"), |partition| {
             partition.lag_records
         })?;
+        self.gauge(
+            encoder,
+            ("held_back_records", "Offsets at the end of the source that open transactions hold back; they are not part of the lag"),
+            PartitionStatus::held_back_records,
+        )?;
         self.gauge(encoder, ("source_offset", "Source offset of the next record to copy"), |partition| {
             Some(partition.position.source_offset)
         })?;

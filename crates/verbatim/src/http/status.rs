@@ -58,7 +58,9 @@ fn partition(status: &PartitionStatus) -> Value {
         "source_offset": status.position.source_offset,
         "target_offset": status.position.target_offset,
         "end_offset": status.end_offset,
+        "high_watermark": status.high_watermark,
         "lag_records": status.lag_records,
+        "held_back_records": status.held_back_records(),
         "offsets": match status.offsets {
             OffsetsHeld::Preserved => "preserved",
             OffsetsHeld::Translated => "translated",

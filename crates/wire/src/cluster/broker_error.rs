@@ -131,6 +131,8 @@ impl BrokerError {
     pub const LEADER_NOT_AVAILABLE: Self = Self(5);
     /// Creating what exists.
     pub const TOPIC_ALREADY_EXISTS: Self = Self(36);
+    /// A config that the broker does not know, or does not take.
+    pub const INVALID_CONFIG: Self = Self(40);
     /// Deleting records where `cleanup.policy` does not contain `delete`.
     pub const POLICY_VIOLATION: Self = Self(44);
     /// A marker of an older producer epoch.

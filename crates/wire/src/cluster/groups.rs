@@ -130,6 +130,18 @@ impl Cluster {
         Ok(outcomes)
     }
 
+    /// What one group has committed, asked of its coordinator; nothing, if there is no such group.
+    ///
+    /// # Errors
+    /// When the coordinator is not known or does not answer, or refuses: then nothing is known of the group.
+    pub async fn committed_offsets_of(&self, group: &Arc<str>) -> Result<Vec<CommittedOffset>, ClusterError> {
+        let coordinator = self.coordinator(Coordinated::Group, group).await?;
+        let outcomes = self.committed_offsets(coordinator, std::slice::from_ref(group)).await?;
+        let missing =
+            || ClusterError::Missing { request: "fetch the offsets of group", subject: group.to_string() };
+        outcomes.into_iter().next().ok_or_else(missing)?
+    }
+
     /// Commits `offsets` for `group`, each with metadata of at most 4096 bytes (`offset.metadata.max.bytes`). One error
     /// per partition, in the broker's order.
     ///
@@ -142,6 +154,18 @@ impl Cluster {
     /// # Errors
     /// When no broker answers, or the coordinator cannot be had within some twenty seconds.
     pub async fn commit_offsets(
+        &self,
+        group: &str,
+        offsets: &[CommittedOffset],
+    ) -> Result<Vec<(Arc<str>, i32, BrokerError)>, ClusterError> {
+        persist(async || self.commit_offsets_once(group, offsets).await).await
+    }
+
+    /// The same without trying again: for offsets that are right only now, because somebody else may commit others meanwhile.
+    ///
+    /// # Errors
+    /// When no broker answers, or the coordinator cannot be had.
+    pub async fn commit_offsets_once(
         &self,
         group: &str,
         offsets: &[CommittedOffset],
@@ -161,24 +185,21 @@ impl Cluster {
             .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
             .with_generation_id_or_member_epoch(NO_GENERATION)
             .with_topics(topics.collect());
-        persist(async || {
-            let coordinator = self.coordinator(Coordinated::Group, group).await?;
-            let answer = self.call_limited(coordinator, &request, VERSION, std::time::Duration::ZERO).await?;
-            let mut results = Vec::with_capacity(offsets.len());
-            for answered in answer.topics {
-                let topic: Arc<str> = answered.name.as_str().into();
-                for partition in answered.partitions {
-                    let error = BrokerError(partition.error_code);
-                    // The coordinator is elsewhere or not ready: nothing was committed, all of it is sent again.
-                    if error.is_about_coordinator() {
-                        error.check("commit offsets of group", group, None)?;
-                    }
-                    results.push((topic.clone(), partition.partition_index, error));
+        let coordinator = self.coordinator(Coordinated::Group, group).await?;
+        let answer = self.call_limited(coordinator, &request, VERSION, std::time::Duration::ZERO).await?;
+        let mut results = Vec::with_capacity(offsets.len());
+        for answered in answer.topics {
+            let topic: Arc<str> = answered.name.as_str().into();
+            for partition in answered.partitions {
+                let error = BrokerError(partition.error_code);
+                // The coordinator is elsewhere or not ready: nothing was committed.
+                if error.is_about_coordinator() {
+                    error.check("commit offsets of group", group, None)?;
                 }
+                results.push((topic.clone(), partition.partition_index, error));
             }
-            Ok(results)
-        })
-        .await
+        }
+        Ok(results)
     }
 }
 

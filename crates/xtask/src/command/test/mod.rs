@@ -34,11 +34,14 @@ use times::Times;
 /// The simulation's test program, and that of the suites on real Kafka.
 const SIMULATION: &str = "simulation";
 const KAFKA: &str = "kafka";
+const SCENARIOS: &str = "scenarios";
 const DOCUMENTATION: &str = "documentation";
 /// The suites on real Kafka that run unless others are asked for: what users do first, and whether the test broker can be trusted.
 const FIRST_SUITES: [&str; 4] = ["conformance", "copy", "preserve", "run"];
 /// Tests against real Kafka run this many at a time: they wait more than they work, but many hold clusters of their own.
 const KAFKA_THREADS: &str = "--test-threads=2";
+/// Scenarios run this many at a time: some wait for real time, which the processor need not spend with them.
+const SCENARIO_THREADS: &str = "--test-threads=4";
 /// What the whole takes beyond its last test: of a budget, this is not for simulations.
 const FAREWELL_S: u64 = 30;
 
@@ -96,7 +99,7 @@ impl Run {
         );
         println!("  2. units      the tests inside the crates");
         println!("  3. examples   those in the documentation ({})", last(DOCUMENTATION));
-        println!("  4. scenarios  the product against a broker in memory ({})", last("scenarios"));
+        println!("  4. scenarios  the product against a broker in memory ({})", last(SCENARIOS));
         let simulated = self.options.simulation.described();
         println!("  5. simulation random schedules of faults, {simulated}, beside the next");
         let suites = match self.options.extent {
@@ -174,7 +177,7 @@ impl Run {
         parts.sort_by_key(|part| match part.name() {
             SIMULATION => 2,
             KAFKA => 3,
-            "scenarios" => 1,
+            SCENARIOS => 1,
             _ => 0,
         });
         Ok(parts)
@@ -201,6 +204,7 @@ impl Run {
         environment.extend(prepared.environment());
         let harness: &[&str] = match program.name.as_str() {
             KAFKA => &[KAFKA_THREADS],
+            SCENARIOS => &[SCENARIO_THREADS],
             SIMULATION => &["--nocapture"],
             _ => &[],
         };
@@ -228,7 +232,7 @@ impl Run {
         let mut outcomes = Vec::new();
         let is_beside = |part: &&Part| [SIMULATION, KAFKA].contains(&part.name());
         for part in parts.iter().filter(|part| !is_beside(part)) {
-            if part.name() == "scenarios" {
+            if part.name() == SCENARIOS {
                 outcomes.extend(self.documentation(built)?);
             }
             println!("=== {}: {} tests ({})", part.name(), part.tests.len(), self.times.last(part.name()));
