@@ -5,15 +5,15 @@ use std::io::{self, IsTerminal, Write};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Logs from `level` on.
+/// Logs from `level` on. Somebody at a terminal knows when a line came; in a file each says it (UTC, RFC 3339).
 pub(crate) fn start(level: LevelFilter) {
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
-        .without_time()
-        .with_writer(BesideProgress)
-        .init();
+    let lines =
+        tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(BesideProgress);
+    if io::stderr().is_terminal() {
+        lines.with_ansi(true).without_time().init();
+    } else {
+        lines.with_ansi(false).init();
+    }
 }
 
 /// Writes lines above the progress display instead of through it.

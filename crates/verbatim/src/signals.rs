@@ -2,6 +2,7 @@
 
 use crate::output;
 use std::process;
+use std::time::{Duration, Instant};
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -36,11 +37,17 @@ impl Endings {
         drop(tokio::signal::ctrl_c().await);
     }
 
-    /// Waits for the first; from then on the next one ends the process.
+    /// Waits for the first; from then on the next one ends the process, unless it comes at once: supervisors send several.
     pub(crate) async fn first(mut self) {
+        /// Signals within this time are one.
+        const TOGETHER: Duration = Duration::from_millis(500);
         self.next().await;
+        let asked = Instant::now();
         tokio::spawn(async move {
             self.next().await;
+            while asked.elapsed() < TOGETHER {
+                self.next().await;
+            }
             output::aside(b"verbatim: ended at once; what was under way is looked up at the next start\n");
             process::exit(130);
         });

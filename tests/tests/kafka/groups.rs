@@ -53,13 +53,7 @@ fn groups_go_on_at_exactly_their_record() -> TestResult {
 
     let folder = TemporaryDirectory::new("groups")?;
     let verbatim = start(scene, &folder, topic, "")?;
-    // All is copied: a group that has read more goes on at the copy's end, until it is.
-    let (end, mut source) = (source_end(scene, topic)?, scene.at_source());
-    wait_until("all to be copied", PATIENCE, || {
-        Ok(source
-            .committed_offset(&format!("verbatim.{topic}"), topic, 0)?
-            .is_some_and(|position| position >= end))
-    })?;
+    all_copied(scene, topic)?;
     let mut holes = 0;
     for (protocol, groups) in &protocols {
         let committed = scene.programs.commit_by(*protocol, &scene.source(), topic, groups)?;
@@ -99,6 +93,7 @@ fn no_group_is_taken_back_and_the_way_back_is_carried() -> TestResult {
     let (mut source, mut target) = (scene.at_source(), scene.at_target());
     let folder = TemporaryDirectory::new("back")?;
     let verbatim = start(scene, &folder, topic, "sync_groups_back = true\n")?;
+    all_copied(scene, topic)?;
     let mut carried = |group: &str, offset: i64| -> TestResult<i64> {
         source.commit_offset(group, topic, 0, offset)?;
         wait_for(&format!("group {group} on the target"), PATIENCE, || {
@@ -140,6 +135,15 @@ fn no_group_is_taken_back_and_the_way_back_is_carried() -> TestResult {
     verbatim.signal("INT")?;
     verbatim.ended(PATIENCE)?.expect(0)?;
     Ok(())
+}
+
+/// Waits until all is copied: a group that has read more goes on at the copy's end, until it is.
+fn all_copied(scene: &Scene, topic: &str) -> TestResult {
+    let (end, mut source) = (source_end(scene, topic)?, scene.at_source());
+    wait_until("all to be copied", PATIENCE, || {
+        let position = source.committed_offset(&format!("verbatim.{topic}"), topic, 0)?;
+        Ok(position.is_some_and(|position| position >= end))
+    })
 }
 
 fn source_end(scene: &Scene, topic: &str) -> TestResult<i64> {

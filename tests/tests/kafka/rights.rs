@@ -46,7 +46,7 @@ fn what_works_goes_on() -> TestResult {
     let path = folder.path().join("flows.toml");
     let text = format!(
         "[clusters.a]\nbootstrap = \"{source}\"\n[clusters.b]\nbootstrap = \"{target}\"\n[[flows]]\nfrom = \"a\"\nto = \"b\"\n\
-         refresh_topics = \"1s\"\nsync_configs = \"1s\"\nsync_acls = \"1s\"\nsync_groups = \"1s\"\nheartbeats = \"1s\"\n"
+         topics = [\".*\"]\nrefresh_topics = \"1s\"\nsync_configs = \"1s\"\nsync_acls = \"1s\"\nsync_groups = \"1s\"\nheartbeats = \"1s\"\n"
     );
     fs::write(&path, text)?;
     let mut verbatim = Verbatim::start(&["run", &path.display().to_string()])?;

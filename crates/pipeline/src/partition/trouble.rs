@@ -44,6 +44,8 @@ pub enum Cause {
     },
     /// No broker leads the partition.
     NoLeader,
+    /// The cluster does not know the topic: it is deleted, or its metadata is on the way.
+    NoTopic,
     /// The broker does not answer, or the connection to it is lost; the last error.
     Lost(Arc<str>),
     /// The leader cannot say yet what its log holds.
@@ -83,6 +85,7 @@ impl fmt::Display for Obstacle {
                 write!(f, " refuses {request}: {code}")
             }
             Cause::NoLeader => write!(f, "no broker of the {side} cluster leads it"),
+            Cause::NoTopic => write!(f, "the {side} cluster does not know the topic (any more)"),
             Cause::Lost(error) => {
                 who(f)?;
                 write!(f, " does not answer: {error}")

@@ -6,7 +6,7 @@ use super::timers::Timer;
 use crate::config::FlowConfig;
 use crate::error::{Side, StopReason};
 use crate::flow::accident::Accident;
-use crate::partition::{Obstacle, Partition, State};
+use crate::partition::{Cause, Obstacle, Partition, State};
 use std::sync::Arc;
 use tokio::time::Instant;
 use verbatim_wire::cluster::{Backoff, BrokerError, ClusterError, Metadata, TopicMetadata};
@@ -190,6 +190,7 @@ impl FlowTask {
                 self.stop(number, &Arc::new(reason));
             }
             self.leaders(side).want();
+            self.meets(number, Obstacle { side, broker: None, cause: Cause::NoTopic }, now);
             return false;
         }
         *missing_since = None;

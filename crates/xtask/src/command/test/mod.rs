@@ -34,12 +34,16 @@ use times::Times;
 /// The simulation's test program, and that of the suites on real Kafka.
 const SIMULATION: &str = "simulation";
 const KAFKA: &str = "kafka";
+/// Those of them that run by themselves.
+const ALONE: &str = "kafka-alone";
 const SCENARIOS: &str = "scenarios";
 const DOCUMENTATION: &str = "documentation";
 /// The suites on real Kafka that run unless others are asked for: what users do first, and whether the test broker can be trusted.
 const FIRST_SUITES: [&str; 4] = ["conformance", "copy", "preserve", "run"];
 /// Tests against real Kafka run this many at a time: they wait more than they work, but many hold clusters of their own.
 const KAFKA_THREADS: &str = "--test-threads=2";
+/// Suites that measure what a machine does with nothing else: they run by themselves, after the others.
+const MEASURING: [&str; 1] = ["idle"];
 /// Scenarios run this many at a time: some wait for real time, which the processor need not spend with them.
 const SCENARIO_THREADS: &str = "--test-threads=4";
 /// What the whole takes beyond its last test: of a budget, this is not for simulations.
@@ -159,24 +163,27 @@ impl Run {
             let all = program.tests()?;
             let mut tests: Vec<String> =
                 all.iter().filter(|test| self.options.wants(&program.name, test)).cloned().collect();
-            let is_suite = |test: &String| {
-                FIRST_SUITES
-                    .iter()
-                    .any(|suite| test.strip_prefix(suite).is_some_and(|rest| rest.starts_with("::")))
-            };
             if program.name == KAFKA && self.options.extent == Extent::First && self.options.filter.is_none()
             {
-                tests.retain(is_suite);
+                tests.retain(|test| is_of(&FIRST_SUITES, test));
                 self.left_out = all.len() - tests.len();
             }
+            let (measuring, tests): (Vec<String>, Vec<String>) =
+                tests.into_iter().partition(|test| program.name == KAFKA && is_of(&MEASURING, test));
             if !tests.is_empty() {
                 parts.push(self.part(program, tests, all.len(), built, prepared));
+            }
+            if !measuring.is_empty() {
+                let part = self.part(program, measuring, all.len(), built, prepared);
+                let program = Program { name: ALONE.to_owned(), ..part.program };
+                parts.push(Part { program, ..part });
             }
         }
         // Cheapest first.
         parts.sort_by_key(|part| match part.name() {
             SIMULATION => 2,
             KAFKA => 3,
+            ALONE => 4,
             SCENARIOS => 1,
             _ => 0,
         });
@@ -231,7 +238,7 @@ impl Run {
     fn play(&mut self, parts: &[Part], built: &Built) -> Result<Vec<Outcome>, Failure> {
         let mut outcomes = Vec::new();
         let is_beside = |part: &&Part| [SIMULATION, KAFKA].contains(&part.name());
-        for part in parts.iter().filter(|part| !is_beside(part)) {
+        for part in parts.iter().filter(|part| !is_beside(part) && part.name() != ALONE) {
             if part.name() == SCENARIOS {
                 outcomes.extend(self.documentation(built)?);
             }
@@ -257,6 +264,12 @@ impl Run {
             joined.collect::<Result<Vec<_>, Failure>>()
         })?;
         for outcome in finished {
+            self.keep(&outcome);
+            outcomes.push(outcome);
+        }
+        for part in parts.iter().filter(|part| part.name() == ALONE) {
+            println!("=== {ALONE}: {} tests ({})", part.tests.len(), self.times.last(ALONE));
+            let outcome = part.start()?.finish()?;
             self.keep(&outcome);
             outcomes.push(outcome);
         }
@@ -360,4 +373,9 @@ impl Run {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a test is one of these suites, which are the first part of its name.
+fn is_of(suites: &[&str], test: &str) -> bool {
+    suites.iter().any(|suite| test.strip_prefix(suite).is_some_and(|rest| rest.starts_with("::")))
 }
