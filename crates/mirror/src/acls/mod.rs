@@ -50,7 +50,7 @@ fn carry(acl: &TopicAcl, topics: &TopicSelection, copied: &[Arc<str>]) -> Vec<To
         meant.iter().filter(|target| pattern.as_ref().is_none_or(|prefix| !target.starts_with(prefix)));
     let mut carried: Vec<TopicAcl> =
         others.map(|target| on(target.to_string(), AclPattern::Literal)).collect();
-    carried.extend(pattern.clone().map(|prefix| on(prefix, AclPattern::Prefixed)));
+    carried.extend(pattern.map(|prefix| on(prefix, AclPattern::Prefixed)));
     carried
 }
 

@@ -3,7 +3,7 @@
 use crate::said::{Said, kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use verbatim_wire::cluster::{Cluster, ClusterError, CommittedOffset, ErrorClass};
+use verbatim_wire::cluster::{Cluster, ClusterError, CommittedOffset};
 
 /// A group as it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +12,13 @@ pub(crate) struct Group {
     pub(crate) has_members: Option<bool>,
     /// By topic and partition.
     pub(crate) offsets: BTreeMap<(Arc<str>, i32), CommittedOffset>,
+}
+
+impl Group {
+    fn new(has_members: Option<bool>, offsets: Vec<CommittedOffset>) -> Self {
+        let by_partition = |offset: CommittedOffset| ((offset.topic.clone(), offset.partition), offset);
+        Self { has_members, offsets: offsets.into_iter().map(by_partition).collect() }
+    }
 }
 
 /// A group's id, and whether it has members.
@@ -50,10 +57,7 @@ pub(crate) async fn read(
             match outcome {
                 Ok(offsets) => {
                     said.is_over(&subject);
-                    let by_partition =
-                        |offset: CommittedOffset| ((offset.topic.clone(), offset.partition), offset);
-                    let offsets = offsets.into_iter().map(by_partition).collect();
-                    groups.insert(id, Group { has_members, offsets });
+                    groups.insert(id, Group::new(has_members, offsets));
                 }
                 Err(error) if passes(&error) => {}
                 Err(error) => {
@@ -82,10 +86,7 @@ pub(crate) async fn read_named(
         }
         match cluster.committed_offsets_of(id).await {
             Ok(offsets) => {
-                let by_partition =
-                    |offset: CommittedOffset| ((offset.topic.clone(), offset.partition), offset);
-                let offsets = offsets.into_iter().map(by_partition).collect();
-                groups.insert(id.clone(), Group { has_members: None, offsets });
+                groups.insert(id.clone(), Group::new(None, offsets));
             }
             Err(error) => tracing::debug!("group {id} is not carried over for now: {side} cluster: {error}"),
         }
@@ -98,8 +99,5 @@ pub(super) fn passes(error: &ClusterError) -> bool {
     if matches!(error, ClusterError::Connection(_) | ClusterError::UnknownBroker { .. }) {
         return true;
     }
-    error.broker_error().is_some_and(|code| {
-        code.0 == UNSTABLE_OFFSET_COMMIT
-            || matches!(code.class(), ErrorClass::Retry | ErrorClass::Refresh | ErrorClass::Unknown)
-    })
+    error.broker_error().is_some_and(|code| code.0 == UNSTABLE_OFFSET_COMMIT || code.class().may_pass())
 }

@@ -159,7 +159,7 @@ impl FlowTask {
         let code = BrokerError(fetched.error_code);
         match code.class() {
             ErrorClass::None => partition.source.backoff.reset(),
-            ErrorClass::Refresh | ErrorClass::Retry | ErrorClass::Unknown => {
+            class if class.may_pass() => {
                 return self.source_refuses(number, "Fetch", code, now);
             }
             ErrorClass::OutOfRange => return self.out_of_range(number),

@@ -66,9 +66,7 @@ where
             Err(error) => error,
         };
         let class = error.broker_error().map(BrokerError::class);
-        let is_passing =
-            matches!(class, None | Some(ErrorClass::Retry | ErrorClass::Refresh | ErrorClass::Unknown))
-                && error.unsupported_api().is_none();
+        let is_passing = class.is_none_or(ErrorClass::may_pass) && error.unsupported_api().is_none();
         let is_enough = backoff.attempts() >= LEAST_ATTEMPTS && begin.elapsed() >= PATIENCE;
         if !is_passing || is_enough {
             return Err(error);

@@ -34,6 +34,13 @@ pub enum ErrorClass {
     Unknown,
 }
 
+impl ErrorClass {
+    /// Whether the same request may succeed later, by itself or at another broker.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::Retry | Self::Refresh | Self::Unknown)
+    }
+}
+
 use ErrorClass::{Corrupt, Denied, Fatal, Fenced, OutOfRange, Refresh, Retry, Sequence, TooLarge, Unknown};
 
 /// One row per code (`org.apache.kafka.common.protocol.Errors`); only codes that are known to be final are.

@@ -56,7 +56,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let (built, mut prepared) = run.prepare()?;
     let parts = run.parts(&built, &prepared)?;
     run.announce_parts(&parts);
-    let outcomes = run.play(&parts, &built)?;
+    let outcomes = run.play(&parts)?;
     prepared.stop();
     run.conclude(&outcomes, &prepared.kafka)
 }
@@ -67,7 +67,7 @@ pub(super) fn simulate(arguments: Arguments) -> Result<(), Failure> {
     let mut run = Run::new(options);
     let built = run.build()?;
     let parts = run.parts(&built, &Prepared::unwanted())?;
-    let outcomes = run.play(&parts, &built)?;
+    let outcomes = run.play(&parts)?;
     run.conclude(&outcomes, &Kafka::Unwanted)
 }
 
@@ -235,17 +235,14 @@ impl Run {
         println!("\n=== {tests} tests whose name contains {filter:?}");
     }
 
-    fn play(&mut self, parts: &[Part], built: &Built) -> Result<Vec<Outcome>, Failure> {
+    fn play(&mut self, parts: &[Part]) -> Result<Vec<Outcome>, Failure> {
         let mut outcomes = Vec::new();
         let is_beside = |part: &&Part| [SIMULATION, KAFKA].contains(&part.name());
         for part in parts.iter().filter(|part| !is_beside(part) && part.name() != ALONE) {
             if part.name() == SCENARIOS {
-                outcomes.extend(self.documentation(built)?);
+                outcomes.extend(self.documentation()?);
             }
-            println!("=== {}: {} tests ({})", part.name(), part.tests.len(), self.times.last(part.name()));
-            let outcome = part.start()?.finish()?;
-            self.keep(&outcome);
-            outcomes.push(outcome);
+            outcomes.push(self.play_part(part)?);
         }
         // What comes to wait runs beside what comes to work.
         let mut beside: Vec<Part> = parts.iter().filter(is_beside).cloned().collect();
@@ -254,7 +251,7 @@ impl Run {
             if part.name() == SIMULATION {
                 part.environment.extend(simulated.clone());
             }
-            println!("=== {}: {} tests ({})", part.name(), part.tests.len(), self.times.last(part.name()));
+            self.announce_part(part);
         }
         let finished = thread::scope(|scope| {
             let running: Vec<_> = beside.iter().map(|part| scope.spawn(|| part.start()?.finish())).collect();
@@ -268,16 +265,25 @@ impl Run {
             outcomes.push(outcome);
         }
         for part in parts.iter().filter(|part| part.name() == ALONE) {
-            println!("=== {ALONE}: {} tests ({})", part.tests.len(), self.times.last(ALONE));
-            let outcome = part.start()?.finish()?;
-            self.keep(&outcome);
-            outcomes.push(outcome);
+            outcomes.push(self.play_part(part)?);
         }
         Ok(outcomes)
     }
 
+    fn announce_part(&self, part: &Part) {
+        println!("=== {}: {} tests ({})", part.name(), part.tests.len(), self.times.last(part.name()));
+    }
+
+    /// One part by itself.
+    fn play_part(&mut self, part: &Part) -> Result<Outcome, Failure> {
+        self.announce_part(part);
+        let outcome = part.start()?.finish()?;
+        self.keep(&outcome);
+        Ok(outcome)
+    }
+
     /// The examples in the documentation; they are compiled when they run, by `cargo test`.
-    fn documentation(&self, _built: &Built) -> Result<Option<Outcome>, Failure> {
+    fn documentation(&self) -> Result<Option<Outcome>, Failure> {
         if self.options.filter.is_some() || self.options.only_simulation {
             return Ok(None);
         }
